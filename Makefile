@@ -1,0 +1,72 @@
+# Everything runs in .venv, which is made when it is missing or pyproject.toml is newer.
+SHELL := /bin/sh
+VENV := .venv
+BIN := $(VENV)/bin
+RUNS := $(VENV)/.runs
+READY := $(VENV)/.ready
+PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
+
+# A name on the PATH may be a shim that does not run, so each is tried: Python 3.11 or newer that can make an environment.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	if "$$p" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
+	command -v "$$p"; break; fi; done)
+
+.PHONY: help demo test lint layers format bench wheel-check ci clean
+.DEFAULT_GOAL := help
+
+help:  ## show this list
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do \
+	printf '  make %-12s %s\n' "$$name" "$$text"; done
+
+$(RUNS): pyproject.toml
+	@if [ ! -x $(BIN)/python ] || ! $(BIN)/python -c '' 2>/dev/null; then \
+	python="$(PYTHON)"; \
+	if [ -z "$$python" ] || ! "$$python" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; \
+	then echo "rxfeed needs Python 3.11 or newer with venv; none runs here. Name one: make PYTHON=/path/to/python3" >&2; exit 1; fi; \
+	echo "making $(VENV) with $$("$$python" -V)"; "$$python" -m venv --clear $(VENV); fi
+	@echo "installing rxfeed into $(VENV)"
+	@$(PIP) --editable ".[calendars]"
+	@touch $@
+
+$(READY): $(RUNS)
+	@echo "installing what tests and lint need into $(VENV)"
+	@$(PIP) --editable ".[dev,calendars,bench]"
+	@touch $@
+
+demo: $(RUNS)  ## make a day of synthetic ticks and turn them into bars
+	@mkdir -p build/demo
+	$(BIN)/rxfeed synth -n 200000 --seed 1 -o build/demo/ticks.parquet </dev/null
+	$(BIN)/rxfeed bars build/demo/ticks.parquet -t 1m -t 1h -t 1d --session CME -o - </dev/null
+
+test: $(READY)  ## run the tests
+	@$(BIN)/python -m pytest -q -n auto --maxprocesses 4 $(ARGS)
+
+lint: $(READY)  ## check style, format, types and layers
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/pyright
+	@$(MAKE) --no-print-directory layers
+
+# Import-linter looks for rxfeed.operators inside rxfeed/, so it gets a copy that is laid out as the wheel is.
+layers: $(READY)
+	@rm -rf build/layers && mkdir -p build/layers
+	@cp -R rxfeed build/layers/rxfeed && rm build/layers/rxfeed/operators.pyi
+	@cp -R operators build/layers/rxfeed/operators
+	@cd build/layers && "$(CURDIR)/$(BIN)/lint-imports" --config ../../pyproject.toml --no-cache --no-logo
+
+format: $(READY)  ## put the code into shape
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+bench: $(READY)  ## measure ticks per second
+	$(BIN)/python -m tests.bench
+
+wheel-check: $(READY)  ## build the wheel and use it from an empty environment
+	@.ci/wheel $(BIN)/python
+
+ci:  ## all of the above that must pass
+	@.ci/run
+
+clean:  ## remove what was made, .venv too
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find rxfeed operators tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,170 @@
+"""The main job: ticks in, exact bars out. Windows close by each symbol's own watermark, each once; what comes late comes
+out as a revision; every timeframe is made in the same pass, all or none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Generic, Literal, TypeVar, cast, overload
+
+from reactivex import Observable, abc
+
+from rxfeed.frame import Frame
+from rxfeed.instrument import Instrument
+from rxfeed.kernels.bars import BarsKernel, BarsStats
+from rxfeed.model import Bar, Reject, Tick
+from rxfeed.sessions import Session
+from rxfeed.times import Duration, nanoseconds
+from rxfeed.windows import Anchor, Windows
+
+from ._bars_shell import Settings, Shell
+from ._sink import sink
+
+Out = TypeVar("Out", Bar, Frame[Bar])
+
+
+class Bars(Generic[Out]):
+    """What `bars` returns: an operator, and the counts of its newest subscription."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._newest: BarsKernel = settings.kernel()
+
+    @property
+    def windows(self) -> Windows:
+        """The timeframes, session and anchor, for other operators that must agree with this one."""
+        return self._settings.windows
+
+    @property
+    def stats(self) -> BarsStats:
+        """Ticks by what became of them: received = closed + open + rejected + outside_session."""
+        return self._newest.stats
+
+    @property
+    def rejected(self) -> dict[str, int]:
+        """Rejected ticks by rule: `finite` and `late`."""
+        return self._newest.rejected
+
+    def __call__(
+        self, source: Observable[Tick] | Observable[Frame[Tick]] | Observable[Bar] | Observable[Any]
+    ) -> Observable[Out]:
+        def subscribe(observer: abc.ObserverBase[Any], scheduler: abc.SchedulerBase | None = None) -> abc.DisposableBase:
+            kernel = self._newest = self._settings.kernel()
+            return Shell(self._settings, kernel, observer, scheduler).run(source)
+
+        return Observable(subscribe)
+
+
+@overload
+def bars(
+    *timeframes: str | Windows,
+    session: str | Session | None = ...,
+    anchor: Anchor | None = ...,
+    lateness: Duration = ...,
+    horizon: Duration = ...,
+    updates: Duration | None = ...,
+    fill: Literal["previous"] | None = ...,
+    grace: Duration | None = ...,
+    instruments: Mapping[str, Instrument] | Iterable[Instrument] | None = ...,
+    rejects: abc.ObserverBase[Reject] | Callable[[Reject], None] | None = ...,
+    frames: Literal[False] = ...,
+    scheduler: abc.SchedulerBase | None = ...,
+) -> Bars[Bar]: ...
+@overload
+def bars(
+    *timeframes: str | Windows,
+    session: str | Session | None = ...,
+    anchor: Anchor | None = ...,
+    lateness: Duration = ...,
+    horizon: Duration = ...,
+    updates: Duration | None = ...,
+    fill: Literal["previous"] | None = ...,
+    grace: Duration | None = ...,
+    instruments: Mapping[str, Instrument] | Iterable[Instrument] | None = ...,
+    rejects: abc.ObserverBase[Reject] | Callable[[Reject], None] | None = ...,
+    frames: Literal[True],
+    scheduler: abc.SchedulerBase | None = ...,
+) -> Bars[Frame[Bar]]: ...
+def bars(
+    *timeframes: str | Windows,
+    session: str | Session | None = None,
+    anchor: Anchor | None = None,
+    lateness: Duration = 0,
+    horizon: Duration = "10m",
+    updates: Duration | None = None,
+    fill: Literal["previous"] | None = None,
+    grace: Duration | None = "1s",
+    instruments: Mapping[str, Instrument] | Iterable[Instrument] | None = None,
+    rejects: abc.ObserverBase[Reject] | Callable[[Reject], None] | None = None,
+    frames: bool = False,
+    scheduler: abc.SchedulerBase | None = None,
+) -> Bars[Any]:
+    """Make bars of several timeframes in one pass.
+
+        --1--2----3--4--|     ticks; windows of three time units
+        bars("3s")
+        -------a-----b--(c|)
+
+    A window closes when its symbol's watermark, the greatest time of its accepted ticks and marks, is `lateness` past its
+    end. That is revision 0. A tick that comes later is merged into its window, which comes out again as the next revision,
+    while it is not more than `horizon` behind the watermark. Rows, frames and partial bars of the same ticks make the same
+    bars. In which order they come is promised for each symbol: by end, finer first.
+
+    Args:
+        timeframes: such as "1s", "5m", "4h", "1d" (trade date), "1w", "1mo"; or one `Windows` value.
+        session: when the market trades: a `Session` or its name; "24x7" by default.
+        anchor: "session" (default), "wall" or "utc"; see `Windows`.
+        lateness: how long windows stay open after their end, in event time.
+        horizon: how far behind its symbol's watermark a tick may be.
+        updates: also emit snapshots of the open bars that changed, at most this often: revision -1, flagged PARTIAL. By
+            the clock if there is one, else by event time as ticks come.
+        fill: "previous" makes bars of empty windows (count 0, prices of the close before, flagged FILLED).
+        grace: with a clock, quiet symbols close too: the watermark is at least the clock's time less this. None: only at
+            the end.
+        instruments: those with a session of their own use it.
+        rejects: an observer or callable that hears of ticks that are not finite or too late. Never completed.
+        frames: whether bars come as frames, one for each element that closes any.
+        scheduler: whose clock marks and updates go by: that of the source (live, or the replay's); by default the
+            subscriber's. With none, only ticks move the watermark.
+
+    Returns:
+        An operator from ticks, frames of ticks or partial bars to bars; its `stats` count the ticks.
+
+    Raises:
+        ValueError: a timeframe, session, anchor or duration that is not allowed.
+
+    Ends: on completion every open window is emitted, PARTIAL if the watermark (at least the clock's time) has not reached
+        its end; on an error nothing is. A partial bar that fits no window ends the stream with `PartialRefused`.
+    Drops: ticks that are not finite or too late (`rejects` hears of them), and those outside the session (`stats` counts them).
+    Clock: event time; marks and `updates` by the scheduler's.
+    """
+    if len(timeframes) == 1 and isinstance(timeframes[0], Windows):
+        if session is not None or anchor is not None:
+            raise ValueError("session and anchor belong to the Windows value; give them there")
+        windows = timeframes[0]
+    else:
+        names = [t for t in timeframes if isinstance(t, str)]
+        if len(names) < len(timeframes):
+            raise ValueError("timeframes must be texts, or one Windows value alone")
+        windows = Windows(*names, session=session if session is not None else "24x7", anchor=anchor or "session")
+    if fill not in (None, "previous"):
+        raise ValueError(f'fill must be "previous" or None, got {fill!r}')
+    if updates is not None and nanoseconds(updates, name="updates") == 0:
+        raise ValueError(f"updates must be more than 0, got {updates!r}")
+    named = cast("Mapping[str, Instrument] | None", instruments)
+    if instruments is not None and not isinstance(instruments, Mapping):
+        named = {i.symbol: i for i in instruments}
+    return Bars(
+        Settings(
+            windows=windows,
+            lateness=nanoseconds(lateness, name="lateness"),
+            horizon=nanoseconds(horizon, name="horizon"),
+            updates=None if updates is None else nanoseconds(updates, name="updates"),
+            fill=fill is not None,
+            grace=None if grace is None else nanoseconds(grace, name="grace"),
+            instruments=named,
+            rejects=sink(rejects),
+            frames=frames,
+            scheduler=scheduler,
+        )
+    )

@@ -1,0 +1,140 @@
+"""Nothing downstream can be right if a bad price gets in, and a bad price thrown away in silence is a loss. So every
+element passes, waits until the market confirms it, or goes to an observer of rejects with the rule it failed and why.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar, cast
+
+from reactivex import Observable, abc
+
+from rxfeed.frame import Frame
+from rxfeed.instrument import Instrument
+from rxfeed.kernels.validate import ValidateKernel, ValidateStats
+from rxfeed.kernels.validate_frames import validate_frame
+from rxfeed.model import Depth, Quote, Reject, Tick
+from rxfeed.rules import DEFAULT, Rule
+
+from ._sink import Sink, sink
+
+E = TypeVar("E", bound=Tick | Quote | Depth | Frame[Tick] | Frame[Quote] | Frame[Depth])
+
+
+class Validate:
+    """What `validate` returns: an operator, and the counts of its newest subscription."""
+
+    def __init__(self, make: Callable[[], ValidateKernel], rejects: Sink[Reject] | None) -> None:
+        self._make = make
+        self._rejects = rejects
+        self._newest = make()
+
+    @property
+    def stats(self) -> ValidateStats:
+        """Elements by what became of them: received = emitted + rejected + pending."""
+        return self._newest.stats
+
+    def __call__(self, source: Observable[E]) -> Observable[E]:
+        def subscribe(observer: abc.ObserverBase[E], scheduler: abc.SchedulerBase | None = None) -> abc.DisposableBase:
+            kernel = self._newest = self._make()
+            return _subscribe(source, observer, scheduler, kernel, self._rejects)
+
+        return Observable(subscribe)
+
+
+def _subscribe(
+    source: Observable[E],
+    observer: abc.ObserverBase[E],
+    scheduler: abc.SchedulerBase | None,
+    kernel: ValidateKernel,
+    rejects: Sink[Reject] | None,
+) -> abc.DisposableBase:
+    emit, passes = observer.on_next, kernel.passes
+    waiting: deque[E] = deque()
+    busy = False
+
+    def report() -> None:
+        heard = kernel.take_rejects()
+        if rejects is not None:
+            for reject in heard:
+                rejects(reject)
+
+    def judge(element: Any) -> list[Any]:
+        if isinstance(element, Frame):
+            frame = validate_frame(kernel, cast("Frame[Tick]", element))
+            return [] if frame is None else [frame]
+        if not isinstance(element, (Tick, Quote, Depth)):
+            raise TypeError(f"validate takes Tick, Quote, Depth or frames of them, got {type(element).__name__}")
+        return kernel.element(element)
+
+    def on_next(element: E) -> None:
+        nonlocal busy
+        if busy:
+            waiting.append(element)
+            return
+        try:
+            ordinary = type(element) is Tick and passes(element)
+        except Exception as error:
+            observer.on_error(error)
+            return
+        if ordinary:
+            emit(element)
+            return
+        busy = True
+        try:
+            waiting.append(element)
+            while waiting:
+                try:
+                    passed = judge(waiting.popleft())
+                    report()
+                except Exception as error:
+                    waiting.clear()
+                    observer.on_error(error)
+                    return
+                for one in passed:
+                    emit(one)
+        finally:
+            busy = False
+
+    def on_completed() -> None:
+        try:
+            kernel.finish()
+            report()
+        except Exception as error:
+            observer.on_error(error)
+            return
+        observer.on_completed()
+
+    return source.subscribe(on_next, observer.on_error, on_completed, scheduler=scheduler)
+
+
+def validate(
+    *rules: Rule,
+    instruments: Mapping[str, Instrument] | None = None,
+    rejects: abc.ObserverBase[Reject] | Callable[[Reject], None] | None = None,
+) -> Validate:
+    """Pass the elements that every rule accepts; on frames the same as row by row.
+
+        --100--101--NaN--102--|
+        validate()
+        --100--101-------102--|
+
+    Args:
+        rules: values of `rxfeed.rules`, in any order, as theirs is fixed; none for `rules.DEFAULT`.
+        instruments: by symbol: tick size, session, who may be negative.
+        rejects: an observer or a callable that hears each `Reject`: element, rule and reason. It is never completed, since
+            several stages may share one. A frame's rejects come before what passes of it.
+
+    Returns:
+        An operator from rows or frames of ticks, quotes or depth to the same; its `stats` counts by rule.
+
+    Raises:
+        RuleError: a rule twice, or one that does not fit an instrument.
+
+    Ends: with the source. On completion suspects that nothing confirmed are rejected; on an error they are dropped.
+    Drops: what a rule rejects; `rejects` hears of it.
+    Clock: none; times are compared with each element's `received`.
+    """
+    chosen = rules or DEFAULT
+    return Validate(lambda: ValidateKernel(chosen, instruments), sink(rejects))

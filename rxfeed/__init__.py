@@ -1,0 +1,97 @@
+"""Ticks in, exact bars out, and nothing lost in between.
+
+    import rxfeed
+    from rxfeed import operators as ops
+
+    ticks = rxfeed.replay("ticks.parquet")
+    ticks.pipe(ops.validate(), ops.bars("1m", "1h", session="CME")).subscribe(print)
+
+Names are loaded when they are first used, so that `import rxfeed` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from rxfeed import errors, operators, rules, sessions
+    from rxfeed.clock import Clock, LiveClock, LoopClock, ReplayClock, VirtualClock
+    from rxfeed.errors import InputError, PartialRefused, RxfeedError
+    from rxfeed.feeds.replay import replay
+    from rxfeed.feeds.synthetic import synthetic
+    from rxfeed.frame import Frame
+    from rxfeed.instrument import Instrument
+    from rxfeed.model import Bar, Depth, Flag, Gap, Quote, Reject, Side, Tick, merge
+    from rxfeed.scheduler import ClockScheduler, clock_of
+    from rxfeed.sessions import Session
+    from rxfeed.windows import Windows
+
+    __version__: str
+
+__all__ = [
+    "Bar",
+    "Clock",
+    "ClockScheduler",
+    "Depth",
+    "Flag",
+    "Frame",
+    "Gap",
+    "InputError",
+    "Instrument",
+    "LiveClock",
+    "LoopClock",
+    "PartialRefused",
+    "Quote",
+    "Reject",
+    "ReplayClock",
+    "RxfeedError",
+    "Session",
+    "Side",
+    "Tick",
+    "VirtualClock",
+    "Windows",
+    "__version__",
+    "clock_of",
+    "errors",
+    "merge",
+    "operators",
+    "replay",
+    "rules",
+    "sessions",
+    "synthetic",
+]
+
+_HOMES: Final = {
+    "rxfeed.clock": ("Clock", "LiveClock", "LoopClock", "ReplayClock", "VirtualClock"),
+    "rxfeed.errors": ("InputError", "PartialRefused", "RxfeedError"),
+    "rxfeed.feeds.replay": ("replay",),
+    "rxfeed.feeds.synthetic": ("synthetic",),
+    "rxfeed.frame": ("Frame",),
+    "rxfeed.instrument": ("Instrument",),
+    "rxfeed.model": ("Bar", "Depth", "Flag", "Gap", "Quote", "Reject", "Side", "Tick", "merge"),
+    "rxfeed.scheduler": ("ClockScheduler", "clock_of"),
+    "rxfeed.sessions": ("Session",),
+    "rxfeed.windows": ("Windows",),
+}
+_HOME: Final = {name: module for module, names in _HOMES.items() for name in names}
+_MODULES: Final = frozenset({"errors", "operators", "rules", "sessions"})
+
+
+def __getattr__(name: str) -> object:
+    if name in _MODULES:
+        return import_module(f"rxfeed.{name}")
+    if name == "__version__":
+        from importlib.metadata import version
+
+        value: object = version("rxfeed")
+    elif name in _HOME:
+        value = getattr(import_module(_HOME[name]), name)
+    else:
+        raise AttributeError(f"module 'rxfeed' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

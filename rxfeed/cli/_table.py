@@ -1,0 +1,64 @@
+"""Bars as a table for people: the columns one looks at, as wide as they need to be, a block of rows at a time."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import polars as pl
+
+from rxfeed.model import Flag
+
+_TEXT: Final = frozenset({"symbol", "timeframe", "start", "flags"})
+_BLOCK: Final = 10_000
+
+
+def print_table(blocks: Iterable[pl.DataFrame]) -> None:
+    """Print bars; the head once, and columns that may grow from block to block but never shrink."""
+    widths: list[int] | None = None
+    for frame in blocks:
+        for block in frame.iter_slices(_BLOCK):
+            columns = _columns(block)
+            needed = [max(len(name), *map(len, cells)) for name, cells in columns]
+            first = widths is None
+            widths = [max(pair) for pair in zip(widths or needed, needed, strict=True)]
+            names = [name for name, _ in columns]
+            if first:
+                print(_line(names, names, widths))
+            rows = zip(*(cells for _, cells in columns), strict=True)
+            sys.stdout.write("".join(_line(names, row, widths) + "\n" for row in rows))
+    if widths is None:
+        print("no bars")
+
+
+def print_rows(names: Sequence[str], rows: Sequence[Sequence[str]], right: Iterable[str] = ()) -> None:
+    """Print a small table."""
+    widths = [max(map(len, column)) for column in zip(names, *rows, strict=True)]
+    for row in (names, *rows):
+        cells = zip(names, row, widths, strict=True)
+        print("  ".join(cell.rjust(w) if name in right else cell.ljust(w) for name, cell, w in cells).rstrip())
+
+
+def _line(names: Sequence[str], cells: Sequence[str], widths: Sequence[int]) -> str:
+    padded = (c.ljust(w) if n in _TEXT else c.rjust(w) for n, c, w in zip(names, cells, widths, strict=True))
+    return "  ".join(padded).rstrip()
+
+
+def _columns(bars: pl.DataFrame) -> list[tuple[str, list[str]]]:
+    start = bars["start"].dt.strftime("%Y-%m-%dT%H:%M:%S%.fZ").to_list()
+    prices = [(name, [f"{price:.10g}" for price in bars[name].to_list()]) for name in ("open", "high", "low", "close")]
+    counts = [
+        (name, ["" if value is None else str(value) for value in bars[name].to_list()])
+        for name in ("volume", "count", "buy_volume", "sell_volume")
+    ]
+    flags = [flag_names(value) for value in bars["flags"].to_list()]
+    return [
+        ("symbol", bars["symbol"].to_list()), ("timeframe", bars["timeframe"].to_list()), ("start", start),
+        *prices, *counts, ("flags", flags),
+    ]  # fmt: skip
+
+
+def flag_names(flags: int) -> str:
+    """Return flags as words."""
+    return " ".join(flag.name or "" for flag in Flag(flags))

@@ -1,0 +1,231 @@
+"""Many elements in columns: `Frame[Tick]` is to a burst what a `Tick` is to a trade, and means exactly the same.
+
+A frame wraps a polars DataFrame with a fixed schema and remembers, once computed, its numpy columns and how its rows
+group by symbol, so that each operator after the first gets both for nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final, Generic, NamedTuple, TypeGuard, TypeVar, cast, overload
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from rxfeed.errors import InputError
+from rxfeed.model import Bar, Depth, Quote, Tick
+
+T = TypeVar("T", Tick, Quote, Depth, Bar)
+R = TypeVar("R", Tick, Quote, Depth, Bar)
+Array = npt.NDArray[Any]
+
+TIME: Final = pl.Datetime("ns", "UTC")
+SYMBOL: Final = pl.Categorical()
+
+TICK_SCHEMA: Final = pl.Schema({
+    "symbol": SYMBOL, "time": TIME, "price": pl.Float64, "size": pl.Int64, "side": pl.Int8, "seq": pl.Int64, "received": TIME,
+})  # fmt: skip
+QUOTE_SCHEMA: Final = pl.Schema({
+    "symbol": SYMBOL, "time": TIME, "bid": pl.Float64, "ask": pl.Float64, "bid_size": pl.Int64, "ask_size": pl.Int64,
+    "last": pl.Float64, "volume": pl.Int64, "seq": pl.Int64, "received": TIME,
+})  # fmt: skip
+DEPTH_SCHEMA: Final = pl.Schema({
+    "symbol": SYMBOL, "time": TIME, "kind": pl.Int8, "side": pl.Int8, "price": pl.Float64, "size": pl.Int64,
+    "epoch": pl.Int64, "seq": pl.Int64, "received": TIME,
+})  # fmt: skip
+BAR_SCHEMA: Final = pl.Schema({
+    "symbol": pl.String, "timeframe": pl.String, "start": TIME, "end": TIME,
+    "open": pl.Float64, "high": pl.Float64, "low": pl.Float64, "close": pl.Float64,
+    "volume": pl.Int64, "count": pl.Int64, "buy_volume": pl.Int64, "sell_volume": pl.Int64, "notional": pl.Float64,
+    "first_time": TIME, "first_seq": pl.Int64, "last_time": TIME, "last_seq": pl.Int64,
+    "trade_date": pl.Date, "revision": pl.Int32, "flags": pl.Int32,
+})  # fmt: skip
+SCHEMAS: Final[Mapping[type[Any], pl.Schema]] = {
+    Tick: TICK_SCHEMA, Quote: QUOTE_SCHEMA, Depth: DEPTH_SCHEMA, Bar: BAR_SCHEMA,
+}  # fmt: skip
+
+
+class Groups(NamedTuple):
+    """Rows of a frame by symbol: `order` lists row numbers symbol by symbol (stable; None when they already are),
+    block i is `order[starts[i]:starts[i + 1]]` and belongs to `symbols[i]`."""
+
+    symbols: list[str]
+    order: Array | None
+    starts: Array
+
+
+class Frame(Generic[T]):
+    """An immutable batch of ticks, quotes, depth or bars, in the order in which they came.
+
+    Args:
+        df: the rows. Columns and types are those of `SCHEMAS[kind]`; symbols may also be String or Enum, times may be
+            int64 nanoseconds, and optional columns (`side`, `seq`, `received` …) may be left out.
+        kind: what a row is.
+
+    Raises:
+        InputError: a column is missing, unknown, or of another type.
+    """
+
+    __slots__ = ("_columns", "_grouped", "_groups", "df", "kind")
+
+    @overload
+    def __init__(self: Frame[Tick], df: pl.DataFrame) -> None: ...
+    @overload
+    def __init__(self, df: pl.DataFrame, kind: type[T]) -> None: ...
+    def __init__(self, df: pl.DataFrame, kind: type[Any] = Tick) -> None:
+        self.df: Final = df if df.schema == SCHEMAS[kind] else conform(df, kind)
+        self.kind: Final[type[T]] = kind
+        self._columns: dict[str, Array] = {}
+        self._grouped: dict[str, Array] = {}
+        self._groups: Groups | None = None
+
+    @staticmethod
+    def of(rows: Iterable[R], kind: type[R]) -> Frame[R]:
+        """Return rows of one kind as a frame.
+
+        Raises:
+            InputError: a value does not fit its column, such as None for a price or an int beyond 64 bits.
+        """
+        schema = SCHEMAS[kind]
+        columns = list(zip(*map(msgspec.structs.astuple, rows), strict=True)) or [() for _ in schema]
+        try:
+            df = pl.DataFrame([
+                pl.Series(name, values, dtype=pl.Int64 if dtype == TIME else dtype, strict=True)
+                for (name, dtype), values in zip(schema.items(), columns, strict=True)
+            ])  # fmt: skip
+        except (TypeError, OverflowError, pl.exceptions.PolarsError) as error:
+            raise InputError(f"these rows do not make a frame of {kind.__name__}: {str(error).splitlines()[0]}") from None
+        return Frame(conform(df, kind), kind)
+
+    def __len__(self) -> int:
+        return self.df.height
+
+    def __repr__(self) -> str:
+        return f"Frame[{self.kind.__name__}] of {self.df.height} rows"
+
+    def rows(self) -> list[T]:
+        """Return the rows as structs."""
+        columns = [self.df[name].to_physical() if dtype == TIME else self.df[name] for name, dtype in self.df.schema.items()]
+        return list(map(self.kind, *(c.to_list() for c in columns)))
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self.rows())
+
+    def column(self, name: str) -> Array:
+        """Return a column as a numpy array: times as int64 nanoseconds, symbols not at all."""
+        array = self._columns.get(name)
+        if array is None:
+            array = self._columns[name] = self.df[name].to_physical().to_numpy()
+        return array
+
+    @property
+    def groups(self) -> Groups:
+        """How the rows group by symbol; computed once."""
+        if self._groups is None:
+            self._groups = _group(self.df["symbol"])
+        return self._groups
+
+    def grouped(self, name: str) -> Array:
+        """Return a column in the order of `groups`."""
+        order = self.groups.order
+        if order is None:
+            return self.column(name)
+        array = self._grouped.get(name)
+        if array is None:
+            array = self._grouped[name] = self.column(name).take(order)
+        return array
+
+    @property
+    def sorted(self) -> bool:
+        """Whether each symbol's times never go back."""
+        time, starts = self.grouped("time"), self.groups.starts
+        if len(time) < 2:
+            return True
+        ok = time[1:] >= time[:-1]
+        ok[starts[1:-1] - 1] = True
+        return bool(ok.all())
+
+    def filter(self, keep: Array) -> Frame[T]:
+        """Return the rows where `keep` is true, as a new frame."""
+        return Frame(self.df.filter(pl.Series(keep)), self.kind)
+
+    def slice(self, offset: int, length: int) -> Frame[T]:
+        """Return `length` rows from `offset`, as a new frame."""
+        return Frame(self.df.slice(offset, length), self.kind)
+
+
+def is_frame(element: object) -> TypeGuard[Frame[Any]]:
+    """Whether an element of a stream is a frame."""
+    return isinstance(element, Frame)
+
+
+def _group(symbols: pl.Series) -> Groups:
+    if symbols.dtype != SYMBOL:
+        symbols = symbols.cast(SYMBOL)
+    codes = symbols.to_physical().to_numpy()
+    n = len(codes)
+    if n == 0:
+        return Groups([], None, np.zeros(1, np.int64))
+    if int(codes.max()) > 1 << 20:
+        codes = np.unique(codes, return_inverse=True)[1]
+    counts = np.bincount(codes)
+    present = np.flatnonzero(counts)
+    starts = np.concatenate(([0], np.cumsum(counts[present])))
+    if len(present) == 1:
+        order = None
+    else:
+        dense = np.zeros(len(counts), np.uint8 if len(present) <= 256 else np.uint16 if len(present) <= 65_536 else np.int64)
+        dense[present] = np.arange(len(present))
+        local = dense.take(codes)
+        order = None if (local[1:] >= local[:-1]).all() else np.argsort(local, kind="stable")  # radix below 17 bits
+    first = starts[:-1] if order is None else order[starts[:-1]]
+    return Groups(cast("list[str]", symbols.gather(pl.Series(first)).cast(pl.String).to_list()), order, starts)
+
+
+def conform(df: pl.DataFrame, kind: type[Any]) -> pl.DataFrame:
+    """Return `df` with exactly the columns, types and order of `SCHEMAS[kind]`.
+
+    Raises:
+        InputError: a column is missing, unknown, null where it must not be, or of a type that cannot be meant.
+    """
+    schema = SCHEMAS[kind]
+    defaults = {f.encode_name: f.default for f in msgspec.structs.fields(kind) if f.default is not msgspec.NODEFAULT}
+    unknown = [name for name in df.columns if name not in schema]
+    if unknown:
+        raise InputError(f"unknown column {unknown[0]!r} for {kind.__name__}; allowed are {', '.join(schema)}")
+    series: list[pl.Series] = []
+    for name, dtype in schema.items():
+        if name not in df.columns:
+            if name not in defaults:
+                raise InputError(f"column {name!r} is missing for {kind.__name__}; given are {', '.join(df.columns)}")
+            series.append(pl.repeat(defaults[name], df.height, dtype=dtype, eager=True).alias(name))
+            continue
+        series.append(_as(df[name], dtype, nullable=defaults.get(name, 0) is None))
+    return pl.DataFrame(series)
+
+
+def _as(series: pl.Series, dtype: pl.DataType, *, nullable: bool) -> pl.Series:
+    given = series.dtype
+    if dtype == TIME:
+        fits = given.is_integer() or isinstance(given, pl.Datetime)
+    elif dtype in (SYMBOL, pl.String):
+        fits = isinstance(given, (pl.String, pl.Categorical, pl.Enum))
+    elif dtype == pl.Date:
+        fits = given == pl.Date
+    else:
+        fits = given.is_numeric() and (dtype.is_float() or given.is_integer())
+    if not fits and given != pl.Null:
+        raise InputError(f"column {series.name!r} must be {dtype}, got {given}")
+    if isinstance(given, pl.Datetime) and given.time_zone != "UTC":
+        if given.time_zone is None:
+            raise InputError(f"column {series.name!r} has no time zone; say which with .dt.replace_time_zone(...)")
+        series = series.dt.convert_time_zone("UTC")
+    try:
+        result = series if given == dtype else series.cast(dtype)
+    except pl.exceptions.PolarsError as error:
+        raise InputError(f"column {series.name!r} does not fit {dtype}: {str(error).splitlines()[0]}") from None
+    if not nullable and result.null_count():
+        raise InputError(f"column {series.name!r} has {result.null_count()} null values; none are allowed")
+    return result

@@ -1,0 +1,295 @@
+"""The kernel of `bars`: ticks, frames, partial bars and marks in; closed bars and revisions out. It knows no Rx.
+
+Two lanes do the work, rows and frames, and mean the same; the kernel chooses by size, moves what is open from one to the
+other when the input changes, and holds what they share: the plan, the closed bars within the horizon, and the tally.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+import polars as pl
+
+from rxfeed.errors import InputError, PartialRefused
+from rxfeed.frame import BAR_SCHEMA, Frame
+from rxfeed.instrument import Instrument
+from rxfeed.kernels import parts as p
+from rxfeed.kernels.framelane import FrameLane
+from rxfeed.kernels.kept import Kept
+from rxfeed.kernels.parts import Parts
+from rxfeed.kernels.plan import Plan, Tally
+from rxfeed.kernels.rowlane import RowLane
+from rxfeed.kernels.symbols import Symbols
+from rxfeed.model import Bar, Flag, Reject, Tick, merge
+from rxfeed.times import FOREVER
+from rxfeed.windows import Windows
+
+FRAME_ROWS = 65_536
+"""Large frames are cut to this: it fits the cache, and is about twice as fast as whole ones."""
+FEW_ROWS = 1_000
+"""Frames below this are faster row by row."""
+FEWER_ROWS = 100
+"""While the frame lane is in use, frames down to this stay in it: changing lanes costs too."""
+
+
+class BarsStats(NamedTuple):
+    """Ticks by what became of them; a partial bar counts its `count`. received = closed + open + rejected + outside_session."""
+
+    received: int
+    closed: int
+    """In windows that have closed, late ticks included."""
+    open: int
+    """In windows that are open."""
+    rejected: int
+    """Not finite, or later than the horizon."""
+    outside_session: int
+    """The market was closed: no bar."""
+
+
+class BarsSnapshot(NamedTuple):
+    """A kernel's state as frames: `bars` (open and kept ones, with `level`, `kept` and `limit`), `marks`, `counts`."""
+
+    bars: pl.DataFrame
+    marks: pl.DataFrame
+    counts: pl.DataFrame
+
+
+class BarsKernel:
+    """State and rules of `bars` for all timeframes and symbols.
+
+    Args:
+        windows: the timeframes.
+        lateness: how long a window stays open after its end, ns of event time.
+        horizon: a tick further behind its symbol's watermark is rejected as `late`, ns.
+        instruments: by symbol; those with a session of their own use it instead of that of `windows`.
+    """
+
+    def __init__(
+        self, windows: Windows, *, lateness: int = 0, horizon: int = 0, instruments: Mapping[str, Instrument] | None = None
+    ) -> None:
+        sessions = {s: windows.with_session(i.session) for s, i in (instruments or {}).items() if i.session is not None}
+        self.plan = Plan(windows, sessions, lateness, min(horizon, FOREVER))
+        self.tally = Tally()
+        self._symbols = Symbols()
+        self._kept = Kept(self.plan.names, self._symbols.name, self._symbols.id)
+        self._rows = RowLane(self.plan, self._kept, self.tally, self._to_rows)
+        self._frames = FrameLane(self.plan, self._kept, self.tally, self._symbols)
+        self._lane: RowLane | FrameLane = self._rows
+        self.tick = self._rows.tick
+        """Take one tick; return what it closes or revises, or None if nothing can have."""
+
+    # --- input
+
+    def partial(self, bar: Bar) -> list[Bar]:
+        """Merge a partial bar.
+
+        Raises:
+            PartialRefused: it reaches over an edge of the finest window, is not of revision 0, or is from history.
+        """
+        self._to_rows()
+        if not bar.count or bar.flags & Flag.FILLED:
+            if bar.count is None:
+                raise PartialRefused(f"a bar from history replaces and cannot be merged: {bar}")
+            return []
+        if bar.revision != 0:
+            raise PartialRefused(f"a partial bar must have revision 0, or ticks would count twice, got {bar.revision}: {bar}")
+        assert bar.first_time is not None
+        assert bar.last_time is not None
+        grid = self.plan.grids(bar.symbol)[0]
+        segment = grid.segment(bar.first_time)
+        if segment is not None and not bar.last_time < segment.window(bar.first_time).end:
+            raise PartialRefused(
+                f"a partial bar must lie inside one window of the finest timeframe, {self.plan.names[0]}, got {bar}"
+            )
+        return self._rows.partial(bar)
+
+    def frame(self, frame: Frame[Tick]) -> list[Bar]:
+        """Take a frame of ticks; return what it closes and revises as rows."""
+        out: list[Bar] = []
+        for piece in self._cut(frame):
+            if isinstance(piece, list):
+                out += self._ticks(piece)
+            else:
+                closed, revised = self._frames.frame(piece)
+                out += self._as_rows(closed)
+                out += revised
+        return out
+
+    def frame_to_frame(self, frame: Frame[Tick]) -> Frame[Bar] | None:
+        """Take a frame of ticks; return what it closes and revises as one frame, or None if nothing."""
+        out: list[pl.DataFrame] = []
+        for piece in self._cut(frame):
+            if isinstance(piece, list):
+                bars = self._ticks(piece)
+                if bars:
+                    out.append(Frame.of(bars, Bar).df)
+            else:
+                closed, revised = self._frames.frame(piece)
+                out += self._as_columns(closed)
+                if revised:
+                    out.append(Frame.of(revised, Bar).df)
+        return Frame(pl.concat(out), Bar) if out else None
+
+    def mark(self, time: int) -> list[Bar]:
+        """Raise every symbol's watermark to `time`; return what closes."""
+        return self._rows.mark(time) if self._lane is self._rows else self._as_rows(self._frames.mark(time))
+
+    def finish(self) -> list[Bar]:
+        """Return everything that is still open; windows that end after the watermark are PARTIAL."""
+        return self._rows.finish() if self._lane is self._rows else self._as_rows(self._frames.finish())
+
+    # --- what is open
+
+    def due(self) -> int | None:
+        """When a mark would next close something, or None when nothing is open."""
+        end = self._lane.due()
+        return None if end is None else end + self.plan.lateness
+
+    def watermark(self, symbol: str) -> int | None:
+        """One symbol's watermark; None before its first tick."""
+        return self._lane.watermark(symbol)
+
+    def watermarks(self) -> dict[str, int]:
+        """The watermark of every symbol that has one."""
+        return self._lane.watermarks()
+
+    def partials(self) -> list[Bar]:
+        """Return every open window as it would close now: revision -1, PARTIAL; by symbol, end, finer first."""
+        bars: dict[tuple[str, int, int], Bar] = {(bar.symbol, level, bar.start): bar for level, bar in self._lane.open_bars()}
+        for level, consumers in enumerate(self.plan.consumers):
+            for symbol, _, start in [key for key in bars if key[1] == level]:
+                bar = bars[symbol, level, start]
+                for consumer in consumers:
+                    segment = self.plan.grids(symbol)[consumer].segment(start)
+                    assert segment is not None
+                    window = segment.window(start)
+                    part = msgspec.structs.replace(
+                        bar, timeframe=self.plan.names[consumer], start=window.start, end=window.end,
+                        trade_date=segment.trade_date, flags=bar.flags & ~Flag.SHORT | Flag.SHORT * window.short,
+                    )  # fmt: skip
+                    key = symbol, consumer, window.start
+                    merged = merge(bars.get(key), part)
+                    assert merged is not None
+                    bars[key] = merged
+        order = sorted((symbol, bar.end, level) for (symbol, level, _), bar in bars.items() if self.plan.emitted[level])
+        by_end = {(symbol, bar.end, level): bar for (symbol, level, _), bar in bars.items()}
+        return [msgspec.structs.replace(by_end[o], revision=-1, flags=by_end[o].flags | Flag.PARTIAL) for o in order]
+
+    @property
+    def stats(self) -> BarsStats:
+        """What became of the ticks so far."""
+        t = self.tally
+        rejected = t.rejected.total()
+        inside = self._lane.open_count()
+        return BarsStats(t.closed + inside + rejected + t.outside, t.closed, inside, rejected, t.outside)
+
+    @property
+    def rejected(self) -> dict[str, int]:
+        """Rejected ticks by rule."""
+        return dict(self.tally.rejected)
+
+    def take_rejects(self) -> list[Reject]:
+        """Return the rejects since the last call."""
+        rejects = self.tally.rejects[:]
+        self.tally.rejects.clear()
+        return rejects
+
+    # --- snapshots
+
+    def snapshot(self) -> BarsSnapshot:
+        """Return the state as frames; `restore` on a kernel made with the same arguments goes on from there."""
+        rows = [(bar, level, False, 0) for level, bar in self._lane.open_bars()]
+        kept = sorted(self._kept.items(), key=lambda item: (item[0], item[2]))
+        rows += [(bar, level, True, limit) for level, bar, limit in kept]
+        bars = Frame.of([row[0] for row in rows], Bar).df.with_columns(
+            pl.Series("level", [row[1] for row in rows], dtype=pl.Int32),
+            pl.Series("kept", [row[2] for row in rows], dtype=pl.Boolean),
+            pl.Series("limit", [row[3] for row in rows], dtype=pl.Int64),
+        )
+        marks = self._lane.watermarks()
+        t = self.tally
+        counts = {"closed": t.closed, "outside": t.outside, "began": t.began}
+        counts |= {f"rejected:{rule}": n for rule, n in t.rejected.items()}
+        return BarsSnapshot(
+            bars,
+            pl.DataFrame(
+                {"symbol": list(marks), "watermark": list(marks.values())}, {"symbol": pl.String, "watermark": pl.Int64}
+            ),
+            pl.DataFrame({"name": list(counts), "value": list(counts.values())}, {"name": pl.String, "value": pl.Int64}),
+        )
+
+    def restore(self, snapshot: BarsSnapshot) -> None:
+        """Take over a state, instead of the present one.
+
+        Raises:
+            InputError: it was made with other timeframes.
+        """
+        rows = Frame(snapshot.bars.select(BAR_SCHEMA.names()), Bar).rows()
+        levels, kept = snapshot.bars["level"].to_list(), snapshot.bars["kept"].to_list()
+        for bar, level in zip(rows, levels, strict=True):
+            if level >= len(self.plan.names) or self.plan.names[level] != bar.timeframe:
+                raise InputError(f"the snapshot has {bar.timeframe!r} at level {level}, this kernel {self.plan.names}")
+        counts = dict(snapshot.counts.iter_rows())
+        t = self.tally
+        t.closed, t.outside, t.began = counts.pop("closed"), counts.pop("outside"), counts.pop("began")
+        t.rejected.clear()
+        t.rejected.update({name.removeprefix("rejected:"): n for name, n in counts.items()})
+        t.rejects.clear()
+        self._kept.clear()
+        for bar, level, is_kept, limit in zip(rows, levels, kept, snapshot.bars["limit"].to_list(), strict=True):
+            if is_kept:
+                self._kept.symbol(bar.symbol).put(level, bar, limit, -FOREVER)
+        opens = [(level, bar) for bar, level, is_kept in zip(rows, levels, kept, strict=True) if not is_kept]
+        self._rows.load(opens, dict(snapshot.marks.iter_rows()))
+        self._lane = self._rows
+
+    # --- lanes
+
+    def _to_rows(self) -> None:
+        if self._lane is self._frames:
+            self._rows.load(self._frames.open_bars(), self._frames.watermarks())
+            self._lane = self._rows
+
+    def _to_frames(self) -> None:
+        if self._lane is self._rows:
+            self._frames.load(self._rows.open_bars(), self._rows.watermarks())
+            self._rows.leave()
+            self._lane = self._frames
+
+    def _ticks(self, ticks: list[Tick]) -> list[Bar]:
+        out: list[Bar] = []
+        for tick in ticks:
+            bars = self.tick(tick)
+            if bars:
+                out += bars
+        return out
+
+    def _cut(self, frame: Frame[Tick]) -> list[Frame[Tick] | list[Tick]]:
+        """Choose the lane and cut the frame for it."""
+        rows = len(frame)
+        if rows < (FEW_ROWS if self._lane is self._rows else FEWER_ROWS):
+            return [frame.rows()]
+        self._to_frames()
+        return [frame] if rows <= FRAME_ROWS else [frame.slice(at, FRAME_ROWS) for at in range(0, rows, FRAME_ROWS)]
+
+    def _joined(self, closed: list[tuple[int, Parts]]) -> tuple[Parts, np.ndarray[tuple[int], np.dtype[np.int64]]]:
+        """All levels' bars as one, in the order that is promised, and the level of each."""
+        parts = p.join([part for _, part in closed])
+        level = np.repeat(np.array([i for i, _ in closed], np.int64), [part.size for _, part in closed])
+        order = np.lexsort((level, parts.ints[p.END], parts.ints[p.ID]))
+        return parts.take(order), level[order]
+
+    def _as_rows(self, closed: list[tuple[int, Parts]]) -> list[Bar]:
+        parts, levels = self._joined(closed)
+        names, timeframes = self._symbols.names, self.plan.names
+        ids: list[int] = parts.ints[p.ID].tolist()
+        return [p.bar_at(parts, row, names[ids[row]], timeframes[level]) for row, level in enumerate(levels.tolist())]
+
+    def _as_columns(self, closed: list[tuple[int, Parts]]) -> list[pl.DataFrame]:
+        if not closed:
+            return []
+        parts, levels = self._joined(closed)
+        return [p.to_columns(parts, levels, self._symbols.names, self.plan.names)]

@@ -1,0 +1,126 @@
+"""Empty windows as bars, for those who want no hole: count 0, every price the close before, flagged FILLED.
+
+It stands behind the lanes and sees what they emit. A filled bar lives as long as a real one: when the close it copies is
+revised, it comes out again, and when a late tick falls into it, the real bar takes its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+import msgspec
+
+from rxfeed.kernels.plan import Plan
+from rxfeed.model import Bar, Flag
+from rxfeed.windows import Grid, Segment, Window
+
+
+class _Lane:
+    """One symbol and level: the bars within the horizon, filled or real, by start and in order."""
+
+    __slots__ = ("bars", "end", "latest")
+
+    def __init__(self, first: Bar) -> None:
+        self.bars: dict[int, Bar] = {first.start: first}
+        self.end = first.end
+        self.latest = first
+
+
+class Filler:
+    """Puts the empty windows between, per symbol and timeframe, as far as the watermark has come."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self._level = {name: level for level, name in enumerate(plan.names)}
+        self._lanes: dict[str, dict[int, _Lane]] = {}
+
+    def through(self, bars: Iterable[Bar], watermarks: Mapping[str, int]) -> list[Bar]:
+        """Return `bars` with the empty windows before each, and up to the watermarks of the symbols named; per symbol by
+        (end, finer first), then what is revised."""
+        closed: list[tuple[str, int, int, Bar]] = []
+        revised: list[Bar] = []
+        for bar in bars:
+            level = self._level[bar.timeframe]
+            lanes = self._lanes.setdefault(bar.symbol, {})
+            lane = lanes.get(level)
+            if lane is None:
+                lanes[level] = _Lane(bar)
+                closed.append((bar.symbol, bar.end, level, bar))
+            elif bar.start >= lane.end:
+                closed += [(bar.symbol, b.end, level, b) for b in self._fill(lane, bar.symbol, level, bar.start)]
+                self._add(lane, bar)
+                closed.append((bar.symbol, bar.end, level, bar))
+            else:
+                revised += self._revise(lane, bar)
+        for symbol, mark in watermarks.items():
+            for level, lane in self._lanes.get(symbol, {}).items():
+                closed += [(symbol, b.end, level, b) for b in self._fill(lane, symbol, level, mark - self.plan.lateness)]
+                self._forget(lane, mark - self.plan.horizon)
+        closed.sort(key=lambda item: item[:3])
+        return [bar for *_, bar in closed] + revised
+
+    def _add(self, lane: _Lane, bar: Bar) -> None:
+        lane.bars[bar.start] = lane.latest = bar
+        lane.end = bar.end
+
+    def _fill(self, lane: _Lane, symbol: str, level: int, until: int) -> list[Bar]:
+        """Add filled bars for the windows from the last one that end at or before `until`."""
+        out: list[Bar] = []
+        if lane.end >= until:
+            return out
+        for window, segment in _windows(self.plan.grids(symbol)[level], lane.end, until):
+            if window.end > until:
+                break
+            bar = _filled(lane.latest, window, segment)
+            self._add(lane, bar)
+            out.append(bar)
+        return out
+
+    def _revise(self, lane: _Lane, bar: Bar) -> Iterator[Bar]:
+        """Yield a late bar, and the filled ones after it whose close it changes."""
+        old = lane.bars.get(bar.start)
+        if old is not None and bar.revision <= old.revision:
+            bar = msgspec.structs.replace(bar, revision=old.revision + 1)
+        lane.bars[bar.start] = bar
+        yield bar
+        starts = sorted(start for start in lane.bars if start >= bar.start)
+        before = bar
+        for start in starts[1:]:
+            after = lane.bars[start]
+            if not after.flags & Flag.FILLED:
+                break
+            if after.close != bar.close:
+                close = bar.close
+                after = msgspec.structs.replace(
+                    after, open=close, high=close, low=close, close=close, revision=after.revision + 1
+                )
+                lane.bars[start] = after
+                yield after
+            before = after
+        if before.end == lane.end:
+            lane.latest = before
+
+    def _forget(self, lane: _Lane, done: int) -> None:
+        while len(lane.bars) > 1:
+            start = next(iter(lane.bars))
+            if lane.bars[start].end > done:
+                return
+            del lane.bars[start]
+
+
+def _windows(grid: Grid, time: int, until: int) -> Iterator[tuple[Window, Segment]]:
+    """Yield the windows from `time` on, over breaks, nights and holidays, while they begin before `until`."""
+    for segment in grid.segments(time, until):
+        at = max(time, segment.lo)
+        while at < segment.hi:
+            window = segment.window(at)
+            yield window, segment
+            at = window.end
+
+
+def _filled(before: Bar, window: Window, segment: Segment) -> Bar:
+    close = before.close
+    return Bar(
+        before.symbol, before.timeframe, window.start, window.end, close, close, close, close, 0, 0, 0, 0, 0.0,
+        None, None, None, None, segment.trade_date, 0, Flag.FILLED | Flag.SHORT * window.short,
+    )  # fmt: skip

@@ -1,0 +1,409 @@
+"""The frame lane of `bars`: whole frames of ticks, with no Python loop per row or symbol.
+
+Ticks are reduced to partial bars of the finest windows; those merge with what is open; what the watermark closes is output
+and merges upward. The watermark is judged row by row, so a frame means exactly what its rows would: only frames whose
+times go back need the running maximum, and only late rows cost Python.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from operator import itemgetter
+
+import numpy as np
+import numpy.typing as npt
+
+from rxfeed.frame import Array, Frame
+from rxfeed.kernels import parts as p
+from rxfeed.kernels.kept import Kept
+from rxfeed.kernels.parts import Floats, Ints, Mask, Parts
+from rxfeed.kernels.plan import NEVER, Plan, Tally
+from rxfeed.kernels.symbols import Symbols
+from rxfeed.model import Bar, Flag, Reject, Tick
+from rxfeed.times import iso
+
+_INHERITED = ~int(Flag.SHORT | Flag.PARTIAL)
+_MANY = 1 << 46  # a size from which 65,536 of them may overflow int64
+
+
+class Rows:
+    """The ticks of a frame, symbol by symbol: block i is rows `starts[i]` to `starts[i + 1]` of symbol `ids[i]`."""
+
+    __slots__ = ("end", "flags", "date", "ids", "origin", "price", "seq", "side", "size", "start", "starts", "time")
+
+    def __init__(self, frame: Frame[Tick], ids: Ints) -> None:
+        self.time: Ints = frame.grouped("time")
+        self.seq: Ints = frame.grouped("seq")
+        self.price: Floats = frame.grouped("price")
+        self.size: Ints = frame.grouped("size")
+        self.side: Array = frame.grouped("side")
+        self.starts: Ints = frame.groups.starts
+        self.origin: Array | None = frame.groups.order
+        self.ids = ids
+        self.start: Ints
+        self.end: Ints
+        self.flags: Ints
+        self.date: npt.NDArray[np.int32]
+
+    def keep(self, rows: Array, block: Ints) -> None:
+        """Keep only `rows` (in this order), which belong to the blocks `block`."""
+        for name in ("time", "seq", "price", "size", "side", "start", "end", "flags", "date"):
+            if hasattr(self, name):
+                setattr(self, name, getattr(self, name)[rows])
+        self.origin = rows if self.origin is None else self.origin[rows]
+        counts = np.bincount(block, minlength=len(self.ids))
+        self.ids = self.ids[counts > 0]
+        self.starts = np.concatenate(([0], np.cumsum(counts[counts > 0])))
+
+    def blocks(self) -> Ints:
+        """The block of each row."""
+        return np.repeat(np.arange(len(self.ids)), np.diff(self.starts))
+
+    def in_order(self, marks: Ints) -> bool:
+        """Whether every block is in the order of (time, seq) and does not begin before its watermark."""
+        time, seq = self.time, self.seq
+        good = time[1:] >= time[:-1]
+        good &= seq[1:] > seq[:-1]
+        good[self.starts[1:-1] - 1] = True
+        return bool(good.all()) and bool((time[self.starts[:-1]] >= marks).all())
+
+
+class FrameLane:
+    """Open windows as columns, one `Parts` a level, and the watermark of every symbol."""
+
+    def __init__(self, plan: Plan, kept: Kept, tally: Tally, symbols: Symbols) -> None:
+        self.plan, self.kept, self.tally, self.symbols = plan, kept, tally, symbols
+        self.open = [Parts.empty() for _ in plan.names]
+        self.marks: Ints = np.empty(0, np.int64)
+
+    def frame(self, frame: Frame[Tick]) -> tuple[list[tuple[int, Parts]], list[Bar]]:
+        """Return the closed bars `(level, rows)`, finest first, and the revisions that late rows made."""
+        self._grow(frame.groups.symbols)
+        before, opens, counted = self.marks.copy(), list(self.open), self.tally.save()
+        try:
+            return self._frame(frame, before)
+        except BaseException:
+            # One timeframe failed: every one is as it was. Kept bars change only after all that can fail.
+            self.marks, self.open = before, opens
+            self.tally.restore(counted)
+            raise
+
+    def _frame(self, frame: Frame[Tick], before: Ints) -> tuple[list[tuple[int, Parts]], list[Bar]]:
+        tally = self.tally
+        rows = Rows(frame, self.symbols.number(frame.groups.symbols))
+        self._drop_non_finite(rows, frame)
+        self._set_windows(rows)
+        if not len(rows.time):
+            return [], []
+        late = None if rows.in_order(before[rows.ids]) else self._disorder(rows, frame)
+        if late is None:
+            self.marks[rows.ids] = rows.time[rows.starts[1:] - 1]
+            if tally.began is None:
+                tally.began = int(rows.time[0 if rows.origin is None else int(rows.origin.argmin())])
+        fresh = [Parts.empty() for _ in self.plan.names]
+        fresh[0] = self._reduce(rows)
+        posts = [] if late is None else self._late(late, fresh)
+        return self._close(fresh, before, posts)
+
+    def mark(self, time: int) -> list[tuple[int, Parts]]:
+        """Raise every symbol's watermark to `time` and return what closes."""
+        before = self.marks.copy()
+        np.maximum(self.marks, time, out=self.marks)
+        return self._close([Parts.empty() for _ in self.plan.names], before, [])[0]
+
+    def finish(self) -> list[tuple[int, Parts]]:
+        """Close everything; windows that end after the watermark are PARTIAL."""
+        return self._close([Parts.empty() for _ in self.plan.names], self.marks.copy(), [], finish=True)[0]
+
+    def open_bars(self) -> list[tuple[int, Bar]]:
+        """As `RowLane.open_bars`."""
+        return [
+            (level, p.bar_at(parts, row, self.symbols.name(int(parts.ints[p.ID, row])), self.plan.names[level]))
+            for level, parts in enumerate(self.open)
+            for row in range(parts.size)
+        ]
+
+    def open_count(self) -> int:
+        """As `RowLane.open_count`."""
+        return int(self.open[0].ints[p.COUNT].sum())
+
+    def watermark(self, name: str) -> int | None:
+        """As `RowLane.watermark`."""
+        return self.watermarks().get(name)
+
+    def due(self) -> int | None:
+        """As `RowLane.due`."""
+        ends = [int(parts.ints[p.END].min()) for parts in self.open if parts.size]
+        return min(ends, default=None)
+
+    def watermarks(self) -> dict[str, int]:
+        known = self.symbols.names[: len(self.marks)]
+        return {name: mark for name, mark in zip(known, self.marks.tolist(), strict=True) if mark != NEVER}
+
+    def load(self, opens: Iterable[tuple[int, Bar]], watermarks: dict[str, int]) -> None:
+        """As `RowLane.load`."""
+        levels: list[list[Bar]] = [[] for _ in self.plan.names]
+        for level, bar in opens:
+            levels[level].append(bar)
+        ids = self.symbols.number(list(watermarks))
+        self.marks = np.full(len(self.symbols.names), NEVER, np.int64)
+        self.marks[ids] = list(watermarks.values())
+        self.open = [p.of_bars(bars, self.symbols.number([b.symbol for b in bars]).tolist()) for bars in levels]
+
+    # --- accepting
+
+    def _grow(self, names: list[str]) -> None:
+        self.symbols.number(names)
+        new = len(self.symbols.names) - len(self.marks)
+        if new:
+            self.marks = np.append(self.marks, np.full(new, NEVER, np.int64))
+
+    def _drop_non_finite(self, rows: Rows, frame: Frame[Tick]) -> None:
+        finite = np.isfinite(rows.price)
+        if finite.all():
+            return
+
+        def reason(row: int) -> tuple[str, str]:
+            return "finite", f"price must be finite, got {rows.price[row]}"
+
+        self._reject(frame, rows, np.flatnonzero(~finite), reason)
+        rows.keep(np.flatnonzero(finite), rows.blocks()[finite])
+
+    def _set_windows(self, rows: Rows) -> None:
+        rows.start, rows.end, rows.flags, rows.date, inside = self._windows(0, rows.time, rows.ids, rows.starts)
+        if inside is None:
+            return
+        self.tally.outside += len(inside) - int(inside.sum())
+        rows.keep(np.flatnonzero(inside), rows.blocks()[inside])
+
+    def _disorder(self, rows: Rows, frame: Frame[Tick]) -> Late:
+        """Judge each row by the watermark before it; leave the on-time ones, sorted, in `rows` and return the late ones."""
+        plan, block, time = self.plan, rows.blocks(), rows.time
+        start = self.marks[rows.ids]
+        running = _running_maximum(time, start, rows.starts)
+        before = np.empty_like(running)
+        before[1:] = running[:-1]
+        before[rows.starts[:-1]] = start
+        self.marks[rows.ids] = running[rows.starts[1:] - 1]
+        rejected = time < _less(before, plan.horizon)
+        late = (rows.end <= _less(before, plan.lateness)) & ~rejected
+
+        def reason(row: int) -> tuple[str, str]:
+            behind = f"{iso(int(time[row]))} is more than the horizon of {plan.horizon / 1e9:g} s behind"
+            return "late", f"{behind} the watermark {iso(int(before[row]))}"
+
+        self._reject(frame, rows, np.flatnonzero(rejected), reason)
+        result = Late(rows, np.flatnonzero(late), before, block)
+        ok = np.flatnonzero(~(late | rejected))
+        ok = ok[np.lexsort((rows.seq[ok], time[ok], rows.start[ok], block[ok]))]
+        if self.tally.began is None:
+            accepted = np.flatnonzero(~rejected)
+            origin = accepted if rows.origin is None else rows.origin[accepted]
+            self.tally.began = int(time[accepted[origin.argmin()]])
+        rows.keep(ok, block[ok])
+        return result
+
+    def _reject(self, frame: Frame[Tick], rows: Rows, which: Ints, reason: Callable[[int], tuple[str, str]]) -> None:
+        if not len(which):
+            return
+        origin = which if rows.origin is None else rows.origin[which]
+        for row, tick in sorted(zip(which.tolist(), origin.tolist(), strict=True), key=lambda pair: pair[1]):
+            rule, text = reason(row)
+            self.tally.reject(Reject(frame.slice(tick, 1).rows()[0], rule, text), 1)
+
+    # --- windows
+
+    def _windows(
+        self, level: int, time: Ints, ids: Ints, starts: Ints | None = None
+    ) -> tuple[Ints, Ints, Ints, npt.NDArray[np.int32], Mask | None]:
+        """Return start, end, flags, date and which are inside a session (None: all), for rows of symbols `ids`
+        (one a row, or one a block when `starts` is given)."""
+        plan = self.plan
+        if plan.one_session:
+            start, end, short, date, inside = plan.session_grids(0)[level].windows(time)
+        else:
+            row_ids = ids if starts is None else np.repeat(ids, np.diff(starts))
+            session = np.array([plan.session_number(name) for name in self.symbols.names])[row_ids]
+            start, end = np.zeros_like(time), np.zeros_like(time)
+            short, inside = np.zeros(len(time), np.bool_), np.zeros(len(time), np.bool_)
+            date = np.zeros(len(time), np.int32)
+            for number in np.unique(session).tolist():
+                at = np.flatnonzero(session == number)
+                grid = plan.session_grids(number)[level]
+                start[at], end[at], short[at], date[at], inside[at] = grid.windows(time[at])
+        flags = short.astype(np.int64) * int(Flag.SHORT)
+        return start, end, flags, date, None if inside.all() else inside
+
+    def _gap(self, start: Ints) -> Ints:
+        return (start < (NEVER if self.tally.began is None else self.tally.began)) * np.int64(Flag.GAP)
+
+    def _at(self, level: int, rows: Parts) -> Parts:
+        """Return rows of a finer level with the windows of `level` instead of their own."""
+        start, end, flags, date, _ = self._windows(level, rows.ints[p.START], rows.ints[p.ID])
+        ints = rows.ints.copy()
+        ints[p.START], ints[p.END], ints[p.DATE] = start, end, date
+        ints[p.FLAGS] = rows.ints[p.FLAGS] & _INHERITED | flags | self._gap(start)
+        return Parts(ints, rows.floats)
+
+    # --- merging
+
+    def _reduce(self, rows: Rows) -> Parts:
+        """Reduce ticks, sorted by (block, window, time, seq), to partial bars of the finest windows."""
+        n = len(rows.time)
+        if not n:
+            return Parts.empty()
+        head = np.empty(n, np.bool_)
+        np.not_equal(rows.start[1:], rows.start[:-1], out=head[1:])
+        head[rows.starts[:-1]] = True
+        heads = np.flatnonzero(head)
+        tails = np.append(heads[1:], n) - 1
+        size, price = rows.size, rows.price
+        if int(size.max()) > _MANY:
+            p.check_volume(size, heads)
+        out = Parts(np.empty((13, len(heads)), np.int64), np.empty((5, len(heads))))
+        ints, floats = out
+        ints[p.ID] = rows.ids[np.searchsorted(rows.starts, heads, "right") - 1]
+        ints[p.START], ints[p.END], ints[p.DATE] = rows.start[heads], rows.end[heads], rows.date[heads]
+        ints[p.FLAGS] = rows.flags[heads] | self._gap(ints[p.START])
+        np.add.reduceat(size, heads, out=ints[p.VOLUME])
+        ints[p.COUNT] = tails - heads + 1
+        np.add.reduceat(size * (rows.side == 1), heads, out=ints[p.BUY])
+        np.add.reduceat(size * (rows.side == 2), heads, out=ints[p.SELL])
+        ints[p.FIRST_TIME], ints[p.FIRST_SEQ] = rows.time[heads], rows.seq[heads]
+        ints[p.LAST_TIME], ints[p.LAST_SEQ] = rows.time[tails], rows.seq[tails]
+        floats[p.OPEN], floats[p.CLOSE] = price[heads], price[tails]
+        np.maximum.reduceat(price, heads, out=floats[p.HIGH])
+        np.minimum.reduceat(price, heads, out=floats[p.LOW])
+        np.add.reduceat(price * size, heads, out=floats[p.NOTIONAL])
+        return out
+
+    def _close(
+        self, fresh: list[Parts], before: Ints, posts: list[Parts], *, finish: bool = False
+    ) -> tuple[list[tuple[int, Parts]], list[Bar]]:
+        """Merge `fresh` into what is open, level by level, and take out what the watermarks close; then revise."""
+        plan, done = self.plan, _less(before, self.plan.horizon)
+        limit = _less(self.marks, plan.lateness)
+        touched = np.zeros(len(self.marks), np.bool_)
+        touched[before < self.marks] = True
+        for piece in fresh:
+            touched[piece.ints[p.ID]] = True
+        if finish:
+            touched[:] = True
+        rank = np.cumsum(touched)
+        result: list[tuple[int, Parts]] = []
+        keep: list[tuple[int, Parts, Ints]] = []
+        pieces: list[list[Parts]] = [[piece] for piece in fresh]
+        for level, waiting in enumerate(pieces):
+            old = self.open[level]
+            mine = touched[old.ints[p.ID]]
+            rest = old if not mine.any() else old.take(np.flatnonzero(~mine))
+            rows = p.join([old.take(np.flatnonzero(mine)), *waiting])
+            if not rows.size:
+                continue
+            block = rank[rows.ints[p.ID]]
+            order = np.lexsort((rows.ints[p.START], block))
+            rows = rows.take(order)
+            merged = p.merge_runs(rows, p.runs(rows.ints[p.ID], rows.ints[p.START]))
+            ids = merged.ints[p.ID]
+            closes = np.ones(merged.size, np.bool_) if finish else merged.ints[p.END] <= limit[ids]
+            closed = merged.take(np.flatnonzero(closes))
+            self.open[level] = p.join([rest, merged.take(np.flatnonzero(~closes))])
+            if not closed.size:
+                continue
+            if finish:
+                closed.ints[p.FLAGS] |= (closed.ints[p.END] > self.marks[closed.ints[p.ID]]) * np.int64(Flag.PARTIAL)
+            if level == 0:
+                self.tally.closed += int(closed.ints[p.COUNT].sum())
+            limits = closed.ints[p.END]
+            for consumer in plan.consumers[level]:
+                child = self._at(consumer, closed)
+                pieces[consumer].append(child)
+                limits = np.maximum(limits, child.ints[p.END])
+            keep.append((level, closed, limits))
+            if plan.emitted[level]:
+                result.append((level, closed))
+        revisions = self._late_bars(posts)
+        for level, closed, limits in keep:
+            self.kept.put_chunk(level, closed, limits, done)
+        revised = [
+            (number, bar.end, level, self.kept.revise(level, bar, limit, int(done[number])))
+            for number, level, bar, limit in revisions
+        ]
+        revised.sort(key=itemgetter(0, 1, 2))
+        return result, [bar for _, _, level, bar in revised if plan.emitted[level]]
+
+    def _late(self, late: Late, fresh: list[Parts]) -> list[Parts]:
+        """Put late rows into the coarser windows that were open when they came; return those for closed ones."""
+        base = late.parts()
+        base.ints[p.FLAGS] = late.flags | self._gap(base.ints[p.START])
+        self.tally.closed += base.size
+        posts = [base]
+        limit = _less(late.before, self.plan.lateness)
+        for level in range(1, len(fresh)):
+            rows = self._at(level, base)
+            closed = rows.ints[p.END] <= limit
+            fresh[level] = rows.take(np.flatnonzero(~closed))
+            posts.append(rows.take(np.flatnonzero(closed)))
+        return posts
+
+    def _late_bars(self, posts: list[Parts]) -> list[tuple[int, int, Bar, int]]:
+        """Return `(symbol, level, partial bar, how long to keep it)` for each closed window that late rows fall into."""
+        out: list[tuple[int, int, Bar, int]] = []
+        for level, rows in enumerate(posts):
+            if not rows.size:
+                continue
+            rows = rows.take(np.lexsort((rows.ints[p.START], rows.ints[p.ID])))
+            merged = p.merge_runs(rows, p.runs(rows.ints[p.ID], rows.ints[p.START]))
+            limits = merged.ints[p.END]
+            for consumer in self.plan.consumers[level]:
+                limits = np.maximum(limits, self._at(consumer, merged).ints[p.END])
+            ids: list[int] = merged.ints[p.ID].tolist()
+            for row, number in enumerate(ids):
+                bar = p.bar_at(merged, row, self.symbols.names[number], self.plan.names[level])
+                out.append((number, level, bar, int(limits[row])))
+        return out
+
+
+class Late:
+    """The late rows of a frame, with the watermark before each."""
+
+    __slots__ = ("before", "date", "end", "flags", "ids", "price", "seq", "side", "size", "start", "time")
+
+    def __init__(self, rows: Rows, which: Ints, before: Ints, block: Ints) -> None:
+        self.ids = rows.ids[block[which]]
+        self.before = before[which]
+        self.time, self.seq, self.price = rows.time[which], rows.seq[which], rows.price[which]
+        self.size, self.side = rows.size[which], rows.side[which]
+        self.start, self.end, self.flags, self.date = rows.start[which], rows.end[which], rows.flags[which], rows.date[which]
+
+    def parts(self) -> Parts:
+        """Each row as a partial bar of its finest window."""
+        n = len(self.time)
+        size, price = self.size, self.price
+        ints = np.stack([
+            self.ids, self.start, self.end, self.date.astype(np.int64), self.flags,
+            size, np.ones(n, np.int64), size * (self.side == 1), size * (self.side == 2),
+            self.time, self.seq, self.time, self.seq,
+        ])  # fmt: skip
+        return Parts(ints, np.stack([price, price, price, price, price * size]))
+
+
+def _less(marks: Ints, by: int) -> Ints:
+    """Return `marks - by` without going below what int64 can hold."""
+    return np.maximum(marks, NEVER + by) - by
+
+
+def _running_maximum(time: Ints, begin: Ints, starts: Ints) -> Ints:
+    """Return each block's running maximum of `time`, beginning from `begin`."""
+    sizes = np.diff(starts)
+    low = int(time.min())
+    floor = np.maximum(begin, low)
+    shifted = np.maximum(time, np.repeat(floor, sizes)) - low
+    span = int(shifted.max()) + 1
+    if span * len(sizes) < 1 << 62:
+        # One pass over all blocks: lift each above the one before, so that no maximum carries over.
+        lift = np.repeat(np.arange(len(sizes)) * span, sizes)
+        return np.maximum.accumulate(shifted + lift) - lift + low
+    for first, last in zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True):
+        np.maximum.accumulate(shifted[first:last], out=shifted[first:last])
+    return shifted + low

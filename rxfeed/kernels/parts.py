@@ -1,0 +1,159 @@
+"""Partial bars in columns, and the merge of `model.merge` on whole runs of them.
+
+Integers and floats stand in one 2-D array each, a row a field: taking, joining and reducing then cost a handful of numpy
+calls whatever the number of fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from rxfeed.errors import InputError
+from rxfeed.frame import TIME
+from rxfeed.model import Bar, sums
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+ID, START, END, DATE, FLAGS, VOLUME, COUNT, BUY, SELL, FIRST_TIME, FIRST_SEQ, LAST_TIME, LAST_SEQ = range(13)
+OPEN, HIGH, LOW, CLOSE, NOTIONAL = range(5)
+EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
+SUMS = slice(VOLUME, SELL + 1)
+
+
+class Parts(NamedTuple):
+    """Partial bars of one level: `ints[field, row]` and `floats[field, row]`."""
+
+    ints: Ints
+    floats: Floats
+
+    @classmethod
+    def empty(cls) -> Parts:
+        return cls(np.empty((13, 0), np.int64), np.empty((5, 0)))
+
+    @property
+    def size(self) -> int:
+        return self.ints.shape[1]
+
+    def take(self, rows: npt.NDArray[Any]) -> Parts:
+        return Parts(self.ints[:, rows], self.floats[:, rows])
+
+
+def join(pieces: list[Parts]) -> Parts:
+    """Return the rows of all pieces, one after another."""
+    pieces = [p for p in pieces if p.size]
+    if len(pieces) == 1:
+        return pieces[0]
+    if not pieces:
+        return Parts.empty()
+    return Parts(np.concatenate([p.ints for p in pieces], axis=1), np.concatenate([p.floats for p in pieces], axis=1))
+
+
+def runs(*keys: npt.NDArray[Any]) -> Ints:
+    """Return where each run of equal keys begins."""
+    head = np.empty(len(keys[0]), np.bool_)
+    head[:1] = True
+    np.not_equal(keys[0][1:], keys[0][:-1], out=head[1:])
+    for key in keys[1:]:
+        head[1:] |= key[1:] != key[:-1]
+    return np.flatnonzero(head)
+
+
+def merge_runs(parts: Parts, heads: Ints) -> Parts:
+    """Merge each run of rows that share symbol and window into one row; `heads` tells where each run begins."""
+    n = parts.size
+    if len(heads) == n:
+        return parts
+    ints, floats = parts
+    tails = np.append(heads[1:], n) - 1
+    first, last = heads, tails
+    if not _ordered(ints, heads):
+        run = np.repeat(np.arange(len(heads)), tails - heads + 1)
+        first = np.lexsort((ints[FIRST_SEQ], ints[FIRST_TIME], run))[heads]
+        last = np.lexsort((ints[LAST_SEQ], ints[LAST_TIME], run))[tails]
+    merged = Parts(ints[:, heads], np.empty((5, len(heads))))
+    merged.ints[FLAGS] = np.bitwise_or.reduceat(ints[FLAGS], heads)
+    merged.ints[SUMS] = np.add.reduceat(ints[SUMS], heads, axis=1)
+    merged.ints[FIRST_TIME : FIRST_SEQ + 1] = ints[FIRST_TIME : FIRST_SEQ + 1, first]
+    merged.ints[LAST_TIME : LAST_SEQ + 1] = ints[LAST_TIME : LAST_SEQ + 1, last]
+    check_volume(ints[VOLUME], heads)
+    merged.floats[OPEN] = floats[OPEN, first]
+    merged.floats[HIGH] = np.maximum.reduceat(floats[HIGH], heads)
+    merged.floats[LOW] = np.minimum.reduceat(floats[LOW], heads)
+    merged.floats[CLOSE] = floats[CLOSE, last]
+    merged.floats[NOTIONAL] = np.add.reduceat(floats[NOTIONAL], heads)
+    return merged
+
+
+def check_volume(sizes: Ints, heads: Ints) -> None:
+    """Refuse volumes that int64 cannot hold; numpy would wrap them in silence.
+
+    Raises:
+        InputError: the volume of a window is too large.
+    """
+    largest = np.abs(np.add.reduceat(sizes.astype(np.float64), heads)).max(initial=0.0)
+    if largest >= 2.0**63:
+        raise InputError(f"the volume of a bar is {largest:.3g} lots; at most 9.22e18 fit (int64): is the lot right?")
+
+
+def _ordered(ints: Ints, heads: Ints) -> bool:
+    """Whether in every run each row's first tick comes after the last one of the row before."""
+    before, after = ints[LAST_TIME, :-1], ints[FIRST_TIME, 1:]
+    good = (before < after) | ((before == after) & (ints[LAST_SEQ, :-1] < ints[FIRST_SEQ, 1:]))
+    good[heads[1:] - 1] = True
+    return bool(good.all())
+
+
+def bar_at(parts: Parts, row: int, symbol: str, timeframe: str) -> Bar:
+    """Return one row as a bar of revision 0."""
+    _, start, end, day, flags, volume, count, buy, sell, first_time, first_seq, last_time, last_seq = parts.ints[
+        :, row
+    ].tolist()
+    first, high, low, last, notional = parts.floats[:, row].tolist()
+    return Bar(
+        symbol, timeframe, start, end, first, high, low, last, volume, count, buy, sell, notional,
+        first_time, first_seq, last_time, last_seq, date.fromordinal(day + EPOCH_ORDINAL), 0, flags,
+    )  # fmt: skip
+
+
+def of_bars(bars: Sequence[Bar], ids: Sequence[int]) -> Parts:
+    """Return bars as rows; `ids` numbers their symbols."""
+    parts = Parts(np.empty((13, len(bars)), np.int64), np.empty((5, len(bars))))
+    for row, (bar, number) in enumerate(zip(bars, ids, strict=True)):
+        s = sums(bar)
+        parts.ints[:, row] = (
+            number, bar.start, bar.end, bar.trade_date.toordinal() - EPOCH_ORDINAL, bar.flags,
+            bar.volume, s.ticks, s.buy_volume, s.sell_volume, s.first_time, s.first_seq, s.last_time, s.last_seq,
+        )  # fmt: skip
+        parts.floats[:, row] = bar.open, bar.high, bar.low, bar.close, s.notional
+    return parts
+
+
+def to_columns(parts: Parts, levels: Ints, symbols: Sequence[str], timeframes: Sequence[str]) -> pl.DataFrame:
+    """Return rows as a DataFrame of `BAR_SCHEMA`; `levels` tells each row's timeframe."""
+    ints, floats = parts
+    return pl.DataFrame([
+        pl.Series("symbol", symbols, dtype=pl.String).gather(ints[ID]),
+        pl.Series("timeframe", timeframes, dtype=pl.String).gather(levels),
+        _time("start", ints[START]), _time("end", ints[END]),
+        pl.Series("open", floats[OPEN]), pl.Series("high", floats[HIGH]),
+        pl.Series("low", floats[LOW]), pl.Series("close", floats[CLOSE]),
+        pl.Series("volume", ints[VOLUME]), pl.Series("count", ints[COUNT]),
+        pl.Series("buy_volume", ints[BUY]), pl.Series("sell_volume", ints[SELL]), pl.Series("notional", floats[NOTIONAL]),
+        _time("first_time", ints[FIRST_TIME]), pl.Series("first_seq", ints[FIRST_SEQ]),
+        _time("last_time", ints[LAST_TIME]), pl.Series("last_seq", ints[LAST_SEQ]),
+        pl.Series("trade_date", ints[DATE].astype(np.int32)).cast(pl.Date),
+        pl.repeat(0, parts.size, dtype=pl.Int32, eager=True).alias("revision"),
+        pl.Series("flags", ints[FLAGS].astype(np.int32)),
+    ])  # fmt: skip
+
+
+def _time(name: str, values: Ints) -> pl.Series:
+    return pl.Series(name, values).cast(TIME)

@@ -1,0 +1,81 @@
+"""What both lanes of `bars` are told (the plan) and what they count (the tally)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+from rxfeed.model import Reject
+from rxfeed.times import FOREVER
+from rxfeed.windows import Grid, Windows
+
+NEVER = -FOREVER
+"""A watermark before any time: no element has been accepted yet."""
+
+
+class Plan:
+    """Levels, finest first, and how they feed each other.
+
+    Args:
+        windows: the timeframes on the default session.
+        sessions: the same timeframes on another session, for the symbols that have their own.
+        lateness: how long a window stays open after its end, ns of event time.
+        horizon: how far behind the watermark a tick may be, ns.
+    """
+
+    def __init__(self, windows: Windows, sessions: Mapping[str, Windows], lateness: int, horizon: int) -> None:
+        levels = windows.levels
+        self.windows = windows
+        self.names = tuple(level.timeframe.name for level in levels)
+        self.emitted = tuple(level.emitted for level in levels)
+        self.sources = tuple(level.source for level in levels)
+        self.consumers = tuple(
+            tuple(i for i, level in enumerate(levels) if i and level.source == source) for source in range(len(levels))
+        )
+        self.lateness = lateness
+        self.horizon = horizon
+        numbers: dict[Windows, int] = {windows: 0}
+        self._session = {symbol: numbers.setdefault(own, len(numbers)) for symbol, own in sessions.items()}
+        self._grids = [_grids(own) for own in numbers]
+        self.one_session = len(self._grids) == 1
+
+    def session_number(self, symbol: str) -> int:
+        """Which of the plan's sessions a symbol trades in; 0 is the default."""
+        return self._session.get(symbol, 0)
+
+    def session_grids(self, number: int) -> tuple[Grid, ...]:
+        """The grid of each level for a session."""
+        return self._grids[number]
+
+    def grids(self, symbol: str) -> tuple[Grid, ...]:
+        """The grid of each level for a symbol."""
+        return self._grids[self.session_number(symbol)]
+
+
+def _grids(windows: Windows) -> tuple[Grid, ...]:
+    return tuple(windows.grid(i) for i in range(len(windows.levels)))
+
+
+class Tally:
+    """Ticks by what became of them (a partial bar counts its `count`), and the rejects nobody has heard of yet."""
+
+    __slots__ = ("began", "closed", "outside", "rejected", "rejects")
+
+    def __init__(self) -> None:
+        self.closed = 0
+        self.outside = 0
+        self.rejected: Counter[str] = Counter()
+        self.rejects: list[Reject] = []
+        self.began: int | None = None
+
+    def reject(self, reject: Reject, count: int) -> None:
+        self.rejected[reject.rule] += count
+        self.rejects.append(reject)
+
+    def save(self) -> tuple[int, int, Counter[str], int, int | None]:
+        """What `restore` needs to undo everything counted from now on."""
+        return self.closed, self.outside, self.rejected.copy(), len(self.rejects), self.began
+
+    def restore(self, saved: tuple[int, int, Counter[str], int, int | None]) -> None:
+        self.closed, self.outside, self.rejected, heard, self.began = saved
+        del self.rejects[heard:]

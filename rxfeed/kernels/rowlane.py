@@ -1,0 +1,418 @@
+"""The row lane of `bars`: one tick, one partial bar or one mark at a time.
+
+The current window of the finest timeframe is all that an ordinary tick touches. Coarser windows are merged from finer ones
+as those close; only a tick that is late for a finer window goes straight into the coarser ones that are still open.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable
+from datetime import date
+from operator import attrgetter, itemgetter
+
+from rxfeed.kernels.kept import Kept, SymbolKept
+from rxfeed.kernels.plan import NEVER, Plan, Tally
+from rxfeed.model import Bar, Flag, Reject, Tick, sums
+from rxfeed.times import FOREVER, iso
+from rxfeed.windows import Grid, Segment
+
+_SHORT, _GAP, _PARTIAL = int(Flag.SHORT), int(Flag.GAP), int(Flag.PARTIAL)
+_INHERITED = ~(_SHORT | _PARTIAL)
+_END = attrgetter("end")
+
+
+Window = tuple[int, int, int, date]
+"""`(start, end, flags, trade_date)`."""
+
+
+class Acc:
+    """An open window. `windows` are those of all levels around it, `due` is where the ordinary path ends: something closes."""
+
+    __slots__ = (
+        "buy", "close", "count", "due", "end", "first_seq", "first_time", "flags", "high", "last_seq", "last_time",
+        "low", "notional", "open", "sell", "start", "volume", "windows",
+    )  # fmt: skip
+
+    start: int
+    end: int
+    due: int
+    windows: tuple[Window, ...]
+    flags: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: int
+    count: int
+    buy: int
+    sell: int
+    notional: float
+    first_time: int
+    first_seq: int
+    last_time: int
+    last_seq: int
+
+
+class Symbol:
+    """One symbol's state. The watermark is the greater of `watermark` and the current window's last time.
+
+    `coarser`: from when to when the windows of all levels but the finest stay as they are, and these windows.
+    `coarse_end`: the earliest end of an open window above the finest level.
+    """
+
+    __slots__ = ("coarse_end", "coarser", "current", "grids", "kept", "name", "opens", "segments", "watermark")
+
+    def __init__(self, name: str, grids: tuple[Grid, ...], kept: SymbolKept) -> None:
+        self.name = name
+        self.grids = grids
+        self.kept = kept
+        self.watermark = NEVER
+        self.current = _NOTHING
+        self.opens: list[list[Acc]] = [[] for _ in grids]
+        self.segments: list[Segment | None] = [None] * len(grids)
+        self.coarser: tuple[int, int, tuple[Window, ...]] = (0, 0, ())
+        self.coarse_end = FOREVER
+
+
+_NOTHING = Acc()
+_NOTHING.last_time, _NOTHING.due, _NOTHING.end = NEVER, NEVER, NEVER
+
+
+class RowLane:
+    """Open windows as Python objects. `tick` is a closure, made once: it returns None when there is nothing to do.
+
+    While the other lane is in use this one knows no symbol, so that every tick takes the slow path, which calls `enter`.
+    """
+
+    def __init__(self, plan: Plan, kept: Kept, tally: Tally, enter: Callable[[], None]) -> None:
+        self.plan, self.kept, self.tally = plan, kept, tally
+        self._enter = enter
+        self.symbols: dict[str, Symbol] = {}
+        self.tick: Callable[[Tick], list[Bar] | None] = self._make_tick()
+
+    def _make_tick(self) -> Callable[[Tick], list[Bar] | None]:
+        get, slow = self.symbols.get, self._slow
+
+        def tick(t: Tick) -> list[Bar] | None:
+            symbol = get(t.symbol)
+            if symbol is None:
+                return slow(t)
+            a = symbol.current
+            time = t.time
+            if not a.last_time <= time < a.due:
+                return slow(t)
+            price, size = t.price, t.size
+            notional = a.notional + price * size  # a tick of a wrong type fails here, before anything has changed
+            if not a.low <= price <= a.high:
+                if price - price != 0.0:  # inf or nan
+                    return slow(t)
+                if price > a.high:
+                    a.high = price
+                else:
+                    a.low = price
+            a.notional = notional
+            a.volume += size
+            a.count += 1
+            side = t.side
+            if side == 1:
+                a.buy += size
+            elif side == 2:
+                a.sell += size
+            if time > a.last_time or t.seq > a.last_seq:
+                a.close = price
+                a.last_time = time
+                a.last_seq = t.seq
+            elif time == a.first_time and t.seq < a.first_seq:
+                a.open = price
+                a.first_seq = t.seq
+            return None
+
+        return tick
+
+    def _slow(self, t: Tick) -> list[Bar]:
+        self._enter()
+        price, size, side = t.price, t.size, t.side
+        if price - price != 0.0:
+            self.tally.reject(Reject(t, "finite", f"price must be finite, got {price}"), 1)
+            return []
+        part = Acc()
+        part.open = part.high = part.low = part.close = price
+        part.volume, part.count, part.notional = size, 1, price * size
+        part.buy = size if side == 1 else 0
+        part.sell = size if side == 2 else 0
+        part.first_time = part.last_time = t.time
+        part.first_seq = part.last_seq = t.seq
+        part.flags = 0
+        return self._put(t.symbol, part, t)
+
+    def partial(self, bar: Bar) -> list[Bar]:
+        """Merge a partial bar that lies inside one finest window (the caller has checked)."""
+        return self._put(bar.symbol, _acc(bar), bar)
+
+    def _put(self, name: str, part: Acc, element: Tick | Bar) -> list[Bar]:
+        # Whatever can fail comes first: after the windows are known, all levels change together.
+        plan, tally = self.plan, self.tally
+        symbol = self.symbols.get(name) or Symbol(name, plan.grids(name), self.kept.symbol(name))
+        windows = self._windows(symbol, part.first_time)
+        if windows is None:
+            tally.outside += part.count
+            return []
+        mark = max(symbol.watermark, symbol.current.last_time)
+        time = part.last_time
+        if time < mark - plan.horizon:
+            reason = f"{iso(time)} is more than the horizon of {plan.horizon / 1e9:g} s behind the watermark {iso(mark)}"
+            tally.reject(Reject(element, "late", reason), part.count)
+            return []
+        self.symbols[name] = symbol
+        if tally.began is None:
+            tally.began = part.first_time
+        part.windows = windows
+        symbol.watermark = mark
+        out: list[Bar] = []
+        if time > mark:
+            mark = symbol.watermark = time
+            self._close(symbol, mark, out)
+        if windows[0][1] + plan.lateness > mark:
+            self._merge_open(symbol, 0, part, own=True)
+        else:
+            tally.closed += part.count
+            self._put_late(symbol, part, mark, out)
+        self._settle(symbol, mark)
+        return out
+
+    def _put_late(self, symbol: Symbol, part: Acc, mark: int, out: list[Bar]) -> None:
+        """Merge into the windows that are open still; a closed one comes out again as a revision."""
+        plan = self.plan
+        revised: list[tuple[int, int, Bar]] = []
+        for level, (start, end, flags, day) in enumerate(part.windows):
+            if end + plan.lateness > mark:
+                self._merge_open(symbol, level, part)
+                continue
+            flags |= part.flags & _INHERITED | self._gap(start)
+            late = _bar(symbol.name, plan.names[level], start, end, part, day, flags)
+            limit = max((part.windows[consumer][1] for consumer in plan.consumers[level]), default=end)
+            revision = self.kept.revise(level, late, limit, mark - plan.horizon)
+            if plan.emitted[level]:
+                revised.append((end, level, revision))
+        revised.sort(key=itemgetter(0, 1))
+        out.extend(bar for _, _, bar in revised)
+
+    def mark(self, time: int) -> list[Bar]:
+        """Raise every symbol's watermark to `time` and return what closes."""
+        out: list[Bar] = []
+        for symbol in self.symbols.values():
+            symbol.watermark = max(symbol.watermark, symbol.current.last_time)
+            if time > symbol.watermark:
+                symbol.watermark = time
+                self._close(symbol, time, out)
+                self._settle(symbol, time)
+        return out
+
+    def finish(self) -> list[Bar]:
+        """Close everything; windows that end after the watermark are PARTIAL."""
+        out: list[Bar] = []
+        for symbol in self.symbols.values():
+            symbol.watermark = max(symbol.watermark, symbol.current.last_time)
+            self._close(symbol, None, out)
+            symbol.current = _NOTHING
+            symbol.coarse_end = FOREVER
+        return out
+
+    def due(self) -> int | None:
+        """When the earliest open window ends, or None when nothing is open."""
+        return min((accs[0].end for s in self.symbols.values() for accs in s.opens if accs), default=None)
+
+    def open_bars(self) -> list[tuple[int, Bar]]:
+        """Return `(level, bar)` of every open window as it stands in memory: coarser ones without their open children."""
+        return [
+            (level, _bar(s.name, self.plan.names[level], a.start, a.end, a, a.windows[level][3], a.flags))
+            for s in self.symbols.values() for level, accs in enumerate(s.opens) for a in accs
+        ]  # fmt: skip
+
+    def open_count(self) -> int:
+        """How many ticks are in open windows."""
+        return sum(a.count for s in self.symbols.values() for a in s.opens[0])
+
+    def watermark(self, name: str) -> int | None:
+        symbol = self.symbols.get(name)
+        return None if symbol is None else max(symbol.watermark, symbol.current.last_time)
+
+    def watermarks(self) -> dict[str, int]:
+        return {s.name: max(s.watermark, s.current.last_time) for s in self.symbols.values()}
+
+    def leave(self) -> None:
+        """Forget what is open: the other lane has it."""
+        self.symbols.clear()
+
+    def load(self, opens: Iterable[tuple[int, Bar]], watermarks: dict[str, int]) -> None:
+        """Take over state that `open_bars` and `watermarks` of either lane gave."""
+        self.symbols.clear()
+        for name, mark in watermarks.items():
+            symbol = self.symbols[name] = Symbol(name, self.plan.grids(name), self.kept.symbol(name))
+            symbol.watermark = mark
+        for level, bar in opens:
+            acc = _acc(bar)
+            acc.start, acc.end = bar.start, bar.end
+            windows = self._windows(self.symbols[bar.symbol], acc.first_time)
+            assert windows is not None
+            acc.windows = windows
+            accs = self.symbols[bar.symbol].opens[level]
+            accs.insert(bisect_right(accs, acc.end, key=_END), acc)
+            if level:
+                self.symbols[bar.symbol].coarse_end = min(self.symbols[bar.symbol].coarse_end, acc.end)
+        for symbol in self.symbols.values():
+            self._settle(symbol, symbol.watermark)
+
+    # --- windows
+
+    def _windows(self, symbol: Symbol, time: int) -> tuple[Window, ...] | None:
+        """Return the windows of all levels around `time`, or None outside every session."""
+        base = self._window(symbol, 0, time)
+        if base is None:
+            return None
+        lo, hi, coarser = symbol.coarser
+        if not lo <= time < hi:
+            found: list[Window] = []
+            for level in range(1, len(symbol.grids)):
+                window = self._window(symbol, level, time)
+                assert window is not None, "a finest window lies inside one of every other level"
+                found.append(window)
+            lo = max((window[0] for window in found), default=-FOREVER)
+            hi = min((window[1] for window in found), default=FOREVER)
+            coarser = tuple(found)
+            symbol.coarser = lo, hi, coarser
+        return base, *coarser
+
+    def _window(self, symbol: Symbol, level: int, time: int) -> Window | None:
+        segment = symbol.segments[level]
+        if segment is None or not segment.lo <= time < segment.hi:
+            segment = symbol.grids[level].segment(time)
+            if segment is None:
+                return None
+            symbol.segments[level] = segment
+        lo, hi, origin, step, day = segment
+        start = time - (time - origin) % step
+        end = start + step
+        flags = 0
+        if start < lo:
+            start, flags = lo, _SHORT
+        if end > hi:
+            end, flags = hi, _SHORT
+        return start, end, flags, day
+
+    def _gap(self, start: int) -> int:
+        began = self.tally.began
+        return _GAP if began is not None and start < began else 0
+
+    # --- open windows
+
+    def _merge_open(self, symbol: Symbol, level: int, part: Acc, *, own: bool = False) -> None:
+        """Merge into an open window, or open it; `own`: `part` is not needed any more and may become the window."""
+        start, end, flags, _ = part.windows[level]
+        accs = symbol.opens[level]
+        place = len(accs)
+        while place and accs[place - 1].start > start:
+            place -= 1
+        if place and accs[place - 1].start == start:
+            _merge(accs[place - 1], part)
+            return
+        acc = part if own else _copy(part)
+        acc.start, acc.end = start, end
+        acc.flags = part.flags & _INHERITED | flags | self._gap(start)
+        accs.insert(place, acc)
+        if level and end < symbol.coarse_end:
+            symbol.coarse_end = end
+
+    def _close(self, symbol: Symbol, mark: int | None, out: list[Bar]) -> None:
+        """Close in the order (end, finer first) what `mark` makes due, or everything for None."""
+        opens = symbol.opens
+        limit = FOREVER if mark is None else mark - self.plan.lateness
+        base = opens[0]
+        if len(base) == 1 and base[0].end <= min(limit, symbol.coarse_end):
+            self._close_first(symbol, 0, out)  # what nearly always happens: a finest window ends, and no other
+        if symbol.coarse_end > limit and (not base or base[0].end > limit):
+            return
+        while True:
+            level = -1
+            for i, accs in enumerate(opens):
+                if accs and (level < 0 or accs[0].end < opens[level][0].end):
+                    level = i
+            if level < 0 or opens[level][0].end > limit:
+                break
+            self._close_first(symbol, level, out)
+        symbol.coarse_end = min((accs[0].end for accs in opens[1:] if accs), default=FOREVER)
+
+    def _close_first(self, symbol: Symbol, level: int, out: list[Bar]) -> None:
+        """Close the earliest open window of a level: emit it, keep it, merge it upward."""
+        plan = self.plan
+        a = symbol.opens[level].pop(0)
+        end = a.end
+        if end > symbol.watermark:
+            a.flags |= _PARTIAL
+        bar = _bar(symbol.name, plan.names[level], a.start, end, a, a.windows[level][3], a.flags)
+        if level == 0:
+            self.tally.closed += a.count
+        if plan.emitted[level]:
+            out.append(bar)
+        consumers = plan.consumers[level]
+        for consumer in consumers:
+            up = a.windows[consumer][1]
+            if up > end:
+                end = up
+            self._merge_open(symbol, consumer, a, own=consumer == consumers[-1])
+        symbol.kept.put(level, bar, end, symbol.watermark - plan.horizon)
+
+    def _settle(self, symbol: Symbol, mark: int) -> None:
+        """Choose the window that the ordinary path works on, and until when it may."""
+        accs = symbol.opens[0]
+        if not accs:
+            symbol.current = _NOTHING
+            return
+        a = symbol.current = accs[-1]
+        a.due = a.end if len(accs) == 1 else min(a.end, accs[0].end + self.plan.lateness)
+        if a.last_time < mark - self.plan.horizon:
+            a.due = NEVER  # a mark went past the horizon: each tick must be looked at
+
+
+def _bar(symbol: str, timeframe: str, start: int, end: int, a: Acc, day: date, flags: int) -> Bar:
+    return Bar(
+        symbol, timeframe, start, end, a.open, a.high, a.low, a.close, a.volume, a.count, a.buy, a.sell, a.notional,
+        a.first_time, a.first_seq, a.last_time, a.last_seq, day, 0, flags,
+    )  # fmt: skip
+
+
+def _acc(bar: Bar) -> Acc:
+    a = Acc()
+    known = sums(bar)
+    a.open, a.high, a.low, a.close, a.volume = bar.open, bar.high, bar.low, bar.close, bar.volume
+    a.count, a.buy, a.sell, a.notional, a.first_time, a.first_seq, a.last_time, a.last_seq = known
+    a.flags = bar.flags
+    return a
+
+
+def _copy(part: Acc) -> Acc:
+    a = Acc()
+    a.open, a.high, a.low, a.close = part.open, part.high, part.low, part.close
+    a.volume, a.count, a.buy, a.sell, a.notional = part.volume, part.count, part.buy, part.sell, part.notional
+    a.first_time, a.first_seq, a.last_time, a.last_seq = part.first_time, part.first_seq, part.last_time, part.last_seq
+    a.windows = part.windows
+    return a
+
+
+def _merge(a: Acc, b: Acc) -> None:
+    """`model.merge`, in place."""
+    if b.high > a.high:
+        a.high = b.high
+    if b.low < a.low:
+        a.low = b.low
+    if b.first_time < a.first_time or (b.first_time == a.first_time and b.first_seq < a.first_seq):
+        a.open, a.first_time, a.first_seq = b.open, b.first_time, b.first_seq
+    if b.last_time > a.last_time or (b.last_time == a.last_time and b.last_seq > a.last_seq):
+        a.close, a.last_time, a.last_seq = b.close, b.last_time, b.last_seq
+    a.volume += b.volume
+    a.count += b.count
+    a.buy += b.buy
+    a.sell += b.sell
+    a.notional += b.notional
+    a.flags |= b.flags & _INHERITED

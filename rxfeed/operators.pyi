@@ -1,0 +1,2 @@
+from operators import *
+from operators import __all__ as __all__

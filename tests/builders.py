@@ -1,0 +1,68 @@
+"""Small makers of elements for tests, so that each test says only what it is about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from typing import Any
+
+import msgspec
+
+from rxfeed.frame import Frame
+from rxfeed.kernels import bars as bars_kernel
+from rxfeed.kernels.bars import BarsKernel
+from rxfeed.model import Bar, Tick
+from rxfeed.times import SECOND
+from rxfeed.windows import Windows
+
+T0 = 1_741_600_800 * SECOND
+"""2025-03-10T10:00:00Z, a Monday."""
+MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
+
+
+def tick(at: float = 0.0, price: float = 100.0, size: int = 1, *, symbol: str = "A", side: int = 0, seq: int = 0, **more: Any) -> Tick:
+    """A tick `at` seconds after T0."""
+    return Tick(symbol, T0 + round(at * SECOND), price, size, side, seq, **more)
+
+
+def ticks(*rows: tuple[float, float] | tuple[float, float, int], symbol: str = "A") -> list[Tick]:
+    """Ticks from `(seconds after T0, price[, size])`, numbered in order."""
+    return [tick(*row, symbol=symbol, seq=seq) for seq, row in enumerate(rows)]
+
+
+def bar(**changes: Any) -> Bar:
+    """A partial bar of one tick, in the second that begins at T0."""
+    plain = Bar("A", "1s", T0, T0 + SECOND, 100.0, 100.0, 100.0, 100.0, 1, 1, 0, 0, 100.0, T0, 0, T0, 0, date(2025, 3, 10))
+    return msgspec.structs.replace(plain, **changes)
+
+
+def bar_of(one: Tick, timeframe: str, start: int, end: int, day: date) -> Bar:
+    """A tick as the smallest bar."""
+    p, n = one.price, one.size
+    return Bar(
+        one.symbol, timeframe, start, end, p, p, p, p, n, 1, n if one.side == 1 else 0, n if one.side == 2 else 0, p * n,
+        one.time, one.seq, one.time, one.seq, day,
+    )  # fmt: skip
+
+
+def kernel(*timeframes: str, session: Any = "24x7", anchor: Any = "session", horizon: int = 10 * MINUTE, **more: Any) -> BarsKernel:
+    return BarsKernel(Windows(*timeframes, session=session, anchor=anchor), horizon=horizon, **more)
+
+
+@contextmanager
+def frame_lane(rows: int = 1, piece: int | None = None) -> Iterator[None]:
+    """Send frames of `rows` and more through the frame lane, cut to `piece`."""
+    saved = bars_kernel.FEW_ROWS, bars_kernel.FEWER_ROWS, bars_kernel.FRAME_ROWS
+    bars_kernel.FEW_ROWS = bars_kernel.FEWER_ROWS = rows
+    if piece is not None:
+        bars_kernel.FRAME_ROWS = piece
+    try:
+        yield
+    finally:
+        bars_kernel.FEW_ROWS, bars_kernel.FEWER_ROWS, bars_kernel.FRAME_ROWS = saved
+
+
+def frame(rows: list[Tick]) -> Frame[Tick]:
+    return Frame.of(rows, Tick)
