@@ -21,6 +21,7 @@ from rxfeed.times import FOREVER
 from rxfeed.windows import Windows
 
 from ._sink import Sink
+from ._zone_watch import ZoneWatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class Shell:
 
     __slots__ = (
         "busy", "clock", "counts", "ended", "filler", "kernel", "mark_timer", "next_update", "observer", "settings",
-        "update_timer", "waiting",
+        "update_timer", "waiting", "watch",
     )  # fmt: skip
 
     def __init__(
@@ -56,6 +57,7 @@ class Shell:
         self.settings, self.kernel, self.observer = settings, kernel, observer
         self.clock = clock_of(settings.scheduler or scheduler)
         self.filler = Filler(kernel.plan) if settings.fill else None
+        self.watch = ZoneWatch(kernel.plan.sessions)
         self.waiting: deque[Callable[[], list[Any]]] = deque()
         self.busy = False
         self.ended = False
@@ -74,7 +76,10 @@ class Shell:
 
     def _on_next(self) -> Callable[[Any], None]:
         step, tick = self.step, self.kernel.tick
-        by_event = self.clock is None and self.settings.updates is not None
+        settings, emit, rejects = self.settings, self.observer.on_next, self.kernel.tally.rejects
+        watch = self.watch
+        by_event = self.clock is None and settings.updates is not None
+        plain = self.clock is None and not by_event and self.filler is None and not settings.frames
 
         def on_next(element: Any) -> None:
             if self.busy:
@@ -85,6 +90,21 @@ class Shell:
                     bars = tick(element)
                 except Exception as error:
                     self._on_error(error)
+                    return
+                if plain:
+                    if bars is None:
+                        return
+                    if element.time >= watch.next:
+                        watch.see(element.time)
+                    if bars:
+                        self.busy = True
+                        try:
+                            for bar in bars:
+                                emit(bar)
+                        finally:
+                            self.busy = False
+                    if rejects or self.waiting:
+                        step(list)
                     return
                 if bars is not None or (by_event and element.time >= self.next_update):
                     step(lambda: self._taken(element, bars or []))
@@ -124,6 +144,8 @@ class Shell:
         if isinstance(element, Bar):
             return self._taken(element, kernel.partial(element))
         if is_frame(element) and element.kind is Tick:
+            if len(element):
+                self.watch.see(int(element.column("time").max()))
             if self.settings.frames and self.filler is None and self.settings.updates is None:
                 frame = kernel.frame_to_frame(element)
                 return [] if frame is None else [frame]
@@ -133,6 +155,8 @@ class Shell:
 
     def _taken(self, element: Tick | Bar, bars: list[Bar]) -> list[Any]:
         time = element.time if isinstance(element, Tick) else element.last_time
+        if time is not None:
+            self.watch.see(time)
         updates = self._event_updates(time)
         if self.filler is None:
             return self._shaped(bars, {}, updates)
@@ -193,6 +217,7 @@ class Shell:
         self.step(lambda: self._marked(clock.now - grace))
 
     def _marked(self, time: int) -> list[Any]:
+        self.watch.see(time)
         return self._shaped(self.kernel.mark(time), self.kernel.watermarks(), [])
 
     def _arm_update(self) -> None:

@@ -117,7 +117,9 @@ class Frame(Generic[T]):
         """Return a column as a numpy array: times as int64 nanoseconds, symbols not at all."""
         array = self._columns.get(name)
         if array is None:
-            array = self._columns[name] = self.df[name].to_physical().to_numpy()
+            series = self.df[name]
+            # A cast is a view here, and to_physical() a query of its own.
+            array = self._columns[name] = (series.cast(pl.Int64) if series.dtype == TIME else series).to_numpy()
         return array
 
     @property
@@ -181,7 +183,7 @@ def _group(symbols: pl.Series) -> Groups:
         local = dense.take(codes)
         order = None if (local[1:] >= local[:-1]).all() else np.argsort(local, kind="stable")  # radix below 17 bits
     first = starts[:-1] if order is None else order[starts[:-1]]
-    return Groups(cast("list[str]", symbols.gather(pl.Series(first)).cast(pl.String).to_list()), order, starts)
+    return Groups(cast("list[str]", symbols[first].cast(pl.String).to_list()), order, starts)
 
 
 def conform(df: pl.DataFrame, kind: type[Any]) -> pl.DataFrame:

@@ -388,11 +388,15 @@ class RuleError(RxfeedError, ValueError):
 
 
 def _lag(frame: Frame[Tick], good: Callable[[Any], Any]) -> Mask | None:
-    if frame.df["received"].null_count() == len(frame):
+    """Judge `received - time` of the rows that have both."""
+    received, unknown = frame.df["received"], frame.df["received"].null_count()
+    if unknown == len(frame):
         return None
-    received = frame.df["received"].to_physical()
-    known = received.is_not_null().to_numpy()
-    ok = ~known | good(received.fill_null(0).to_numpy() - frame.column("time"))
+    if unknown == 0:
+        ok = good(frame.column("received") - frame.column("time"))
+    else:
+        known = received.is_not_null().to_numpy()
+        ok = ~known | good(received.to_physical().fill_null(0).to_numpy() - frame.column("time"))
     if ok.all():
         return None
     order = frame.groups.order

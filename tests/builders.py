@@ -22,7 +22,9 @@ MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 
 
-def tick(at: float = 0.0, price: float = 100.0, size: int = 1, *, symbol: str = "A", side: int = 0, seq: int = 0, **more: Any) -> Tick:
+def tick(
+    at: float = 0.0, price: float = 100.0, size: int = 1, *, symbol: str = "A", side: int = 0, seq: int = 0, **more: Any
+) -> Tick:
     """A tick `at` seconds after T0."""
     return Tick(symbol, T0 + round(at * SECOND), price, size, side, seq, **more)
 
@@ -47,7 +49,9 @@ def bar_of(one: Tick, timeframe: str, start: int, end: int, day: date) -> Bar:
     )  # fmt: skip
 
 
-def kernel(*timeframes: str, session: Any = "24x7", anchor: Any = "session", horizon: int = 10 * MINUTE, **more: Any) -> BarsKernel:
+def kernel(
+    *timeframes: str, session: Any = "24x7", anchor: Any = "session", horizon: int = 10 * MINUTE, **more: Any
+) -> BarsKernel:
     return BarsKernel(Windows(*timeframes, session=session, anchor=anchor), horizon=horizon, **more)
 
 

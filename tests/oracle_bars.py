@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from functools import lru_cache
+from functools import cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -105,7 +105,7 @@ def _shown(zone: str, minute: int) -> datetime:
     return datetime.fromtimestamp(minute * 60, ZoneInfo(zone)).replace(tzinfo=None)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _instant(zone: str, local: datetime) -> int:
     """The first minute at which the clock shows `local` or has passed it, in nanoseconds."""
     near = int(local.replace(tzinfo=UTC).timestamp()) // 60
@@ -115,7 +115,7 @@ def _instant(zone: str, local: datetime) -> int:
     raise AssertionError(local)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _spans(market: Market, day: date) -> tuple[tuple[int, int], ...]:
     """The stretches of trading of a trade date."""
     if day.weekday() not in market.weekdays:
@@ -157,7 +157,7 @@ def finest(timeframes: Sequence[str]) -> str:
     return f"{math.gcd(*steps) // UNITS['ms']}ms"
 
 
-@lru_cache(maxsize=None)
+@cache
 def _label_days(timeframe: str, day: date) -> tuple[date, ...]:
     """The dates that share a 1d, 1w or 1mo bar with `day`."""
     if timeframe == "1d":
@@ -168,7 +168,7 @@ def _label_days(timeframe: str, day: date) -> tuple[date, ...]:
     return tuple(d for d in around if (d.year, d.month) == (day.year, day.month))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _wall_edges(zone: str, step: int, lo: int, hi: int) -> tuple[int, ...]:
     """Minutes at which the clock comes to a multiple of `step` since midnight, or jumps into another one."""
     wide = step // SECOND
@@ -237,7 +237,7 @@ class Oracle:
         self.watermark: dict[str, int] = {}
         self.ticks: dict[Key, list[Tick]] = {}
         self.windows: dict[Key, Window] = {}
-        self.open: set[Key] = set()
+        self.open: dict[str, set[Key]] = {}
         self.revision: dict[Key, int] = {}
 
     def window(self, symbol: str, timeframe: str, time: int) -> Window | None:
@@ -282,7 +282,7 @@ class Oracle:
             if found.end + self.lateness <= self.watermark[symbol]:
                 revised.append(key)
             else:
-                self.open.add(key)
+                self.open.setdefault(symbol, set()).add(key)
         for key in self._ordered(revised):
             self.revision[key] = self.revision.get(key, 0) + 1
             self._emit(key)
@@ -292,9 +292,10 @@ class Oracle:
 
     def _close(self, symbol: str, *, everything: bool = False) -> None:
         limit = self.watermark[symbol] - self.lateness
-        due = [key for key in self.open if key[0] == symbol and (everything or self.windows[key].end <= limit)]
+        still = self.open.get(symbol, set())
+        due = [key for key in still if everything or self.windows[key].end <= limit]
         for key in self._ordered(due):
-            self.open.remove(key)
+            still.remove(key)
             self.revision[key] = 0
             self._emit(key)
 
@@ -307,6 +308,6 @@ class Oracle:
 
     def finish(self) -> Result:
         for symbol, mark in self.watermark.items():
-            self.result.partial |= {key for key in self.open if key[0] == symbol and self.windows[key].end > mark}
+            self.result.partial |= {key for key in self.open.get(symbol, ()) if self.windows[key].end > mark}
             self._close(symbol, everything=True)
         return self.result

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Final
+from typing import Final, Self
 
 import polars as pl
 
@@ -29,6 +29,7 @@ class Folder:
     def __init__(self, beside: Path | None) -> None:
         if beside is None:
             self.path = Path(tempfile.mkdtemp(prefix="rxfeed-"))
+            _folders.add(self.path)
             return
         parent = beside.parent
         if not parent.is_dir():
@@ -38,11 +39,27 @@ class Folder:
         except OSError as error:
             raise Failed(f"{beside} cannot be written: {error.strerror or error}") from None
 
-    def __enter__(self) -> Folder:
+        _folders.add(self.path)
+
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        shutil.rmtree(self.path, ignore_errors=True)
+        _remove(self.path)
+
+
+_folders: Final[set[Path]] = set()
+
+
+def _remove(path: Path) -> None:
+    shutil.rmtree(path, ignore_errors=True)
+    _folders.discard(path)
+
+
+def clean_up() -> None:
+    """Remove what is left. One Ctrl-C can come twice, from polars and from Python, the second time while a folder is left."""
+    for path in tuple(_folders):
+        _remove(path)
 
 
 class Output:

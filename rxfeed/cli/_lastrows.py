@@ -15,7 +15,7 @@ import polars as pl
 from rxfeed.frame import BAR_SCHEMA, TIME
 
 RUN_ROWS: Final = 262_144
-RANGE_ROWS: Final = 524_288
+RANGE_ROWS: Final = 262_144
 _KEY: Final = ("symbol", "_level", "start")
 
 

@@ -12,8 +12,8 @@ from rxfeed.frame import TIME
 from rxfeed.model import UNKNOWN_TIME, Reject, Tick
 
 SCHEMA: Final = pl.Schema({
-    "symbol": pl.String, "time": TIME, "price": pl.Float64, "size": pl.Int64, "side": pl.Int8, "seq": pl.Int64, "received": TIME,
-    "rule": pl.String, "reason": pl.String,
+    "symbol": pl.String, "time": TIME, "price": pl.Float64, "size": pl.Int64, "side": pl.Int8, "seq": pl.Int64,
+    "received": TIME, "rule": pl.String, "reason": pl.String,
 })  # fmt: skip
 _HELD: Final = 4_096
 
@@ -35,7 +35,7 @@ class RejectsFile:
 
     def _write(self) -> None:
         whole = {name: pl.Int64 if dtype == TIME else dtype for name, dtype in SCHEMA.items()}
-        self.output.add(pl.DataFrame(self._held, schema=whole, orient="row").cast(dict(SCHEMA)))
+        self.output.add(pl.DataFrame(self._held, schema=whole, orient="row").cast(SCHEMA))
         self._held = []
 
     def finish(self) -> None:

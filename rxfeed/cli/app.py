@@ -76,8 +76,10 @@ def main(args: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:
+        _clean_up()
         return _say("interrupted, nothing was written", 130)
     except _Terminated:
+        _clean_up()
         return _say("terminated, nothing was written", 143)
     except BrokenPipeError:
         # Else the interpreter would complain when it flushes at exit.
@@ -106,6 +108,12 @@ def _run(given: list[str]) -> int:
     return 0
 
 
+def _clean_up() -> None:
+    files = sys.modules.get("rxfeed.cli._files")
+    if files is not None:
+        files.clean_up()
+
+
 def _say(text: str, code: int) -> int:
     try:
         print(f"rxfeed: {text}", file=sys.stderr)
@@ -114,7 +122,7 @@ def _say(text: str, code: int) -> int:
     return code
 
 
-def _on_sigterm() -> signal.Handlers | signal.Handlers | None:
+def _on_sigterm() -> signal.Handlers | None:
     def stop(*_: object) -> None:
         raise _Terminated
 

@@ -30,7 +30,7 @@ def bars(
         str, Opt("-o", "--output", metavar="FILE", help=".parquet, .csv, .ndjson or .arrow; - prints a table.")
     ] = "-",
     session: Annotated[str, Opt(help="CME, NYSE, LSE, FX, 24x7, or 24x7:<IANA zone> such as 24x7:Europe/London.")] = "24x7",
-    anchor: Annotated[str, Opt(help="Where windows are counted from: session (its open), wall (local clock) or utc.")] = "session",
+    anchor: Annotated[str, Opt(help="Windows count from the open (session), the local clock (wall) or utc.")] = "session",
     map: Annotated[list[str] | None, Opt(metavar="OURS=THEIRS", help="Columns, such as time=timestamp,size=amount.")] = None,
     time_unit: Annotated[str | None, Opt(help="Of times that are numbers: ns, us, ms or s.")] = None,
     symbol: Annotated[str | None, Opt(help="Of every tick, where there is no column for it.")] = None,

@@ -24,7 +24,7 @@ def sessions(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="CME, NYSE, LSE, FX, 24x7 or 24x7:<IANA zone>.")] = None,
     on: Annotated[str | None, Opt("--on", metavar="DATE", help="A trade date, such as 2025-03-09.")] = None,
     timeframe: Annotated[list[str] | None, Opt("-t", "--timeframe", help="Its windows of 4h, 1d …; repeat for more.")] = None,
-    anchor: Annotated[str, Opt(help="Where windows are counted from: session (its open), wall (local clock) or utc.")] = "session",
+    anchor: Annotated[str, Opt(help="Windows count from the open (session), the local clock (wall) or utc.")] = "session",
     json_: Annotated[bool, Opt("--json", help="As JSON.")] = False,
 ) -> None:
     """Show when a market trades, and the windows of a trade date. Holidays are not in the built-in sessions."""

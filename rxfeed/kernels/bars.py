@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import msgspec
-import numpy as np
 import polars as pl
 
 from rxfeed.errors import InputError, PartialRefused
@@ -131,7 +130,7 @@ class BarsKernel:
                 out += self._as_columns(closed)
                 if revised:
                     out.append(Frame.of(revised, Bar).df)
-        return Frame(pl.concat(out), Bar) if out else None
+        return Frame(pl.concat(out) if len(out) > 1 else out[0], Bar) if out else None
 
     def mark(self, time: int) -> list[Bar]:
         """Raise every symbol's watermark to `time`; return what closes."""
@@ -275,21 +274,8 @@ class BarsKernel:
         self._to_frames()
         return [frame] if rows <= FRAME_ROWS else [frame.slice(at, FRAME_ROWS) for at in range(0, rows, FRAME_ROWS)]
 
-    def _joined(self, closed: list[tuple[int, Parts]]) -> tuple[Parts, np.ndarray[tuple[int], np.dtype[np.int64]]]:
-        """All levels' bars as one, in the order that is promised, and the level of each."""
-        parts = p.join([part for _, part in closed])
-        level = np.repeat(np.array([i for i, _ in closed], np.int64), [part.size for _, part in closed])
-        order = np.lexsort((level, parts.ints[p.END], parts.ints[p.ID]))
-        return parts.take(order), level[order]
-
     def _as_rows(self, closed: list[tuple[int, Parts]]) -> list[Bar]:
-        parts, levels = self._joined(closed)
-        names, timeframes = self._symbols.names, self.plan.names
-        ids: list[int] = parts.ints[p.ID].tolist()
-        return [p.bar_at(parts, row, names[ids[row]], timeframes[level]) for row, level in enumerate(levels.tolist())]
+        return p.to_rows(closed, self._symbols.names, self.plan.names) if closed else []
 
     def _as_columns(self, closed: list[tuple[int, Parts]]) -> list[pl.DataFrame]:
-        if not closed:
-            return []
-        parts, levels = self._joined(closed)
-        return [p.to_columns(parts, levels, self._symbols.names, self.plan.names)]
+        return [p.to_columns(closed, self._symbols.names, self.plan.names)] if closed else []

@@ -13,59 +13,17 @@ from operator import itemgetter
 import numpy as np
 import numpy.typing as npt
 
-from rxfeed.frame import Array, Frame
+from rxfeed.frame import Frame
 from rxfeed.kernels import parts as p
+from rxfeed.kernels.framerows import Late, Rows, less, running_maximum
 from rxfeed.kernels.kept import Kept
-from rxfeed.kernels.parts import Floats, Ints, Mask, Parts
+from rxfeed.kernels.parts import Ints, Mask, Parts
 from rxfeed.kernels.plan import NEVER, Plan, Tally
 from rxfeed.kernels.symbols import Symbols
 from rxfeed.model import Bar, Flag, Reject, Tick
-from rxfeed.times import iso
+from rxfeed.times import FOREVER, iso
 
 _INHERITED = ~int(Flag.SHORT | Flag.PARTIAL)
-_MANY = 1 << 46  # a size from which 65,536 of them may overflow int64
-
-
-class Rows:
-    """The ticks of a frame, symbol by symbol: block i is rows `starts[i]` to `starts[i + 1]` of symbol `ids[i]`."""
-
-    __slots__ = ("end", "flags", "date", "ids", "origin", "price", "seq", "side", "size", "start", "starts", "time")
-
-    def __init__(self, frame: Frame[Tick], ids: Ints) -> None:
-        self.time: Ints = frame.grouped("time")
-        self.seq: Ints = frame.grouped("seq")
-        self.price: Floats = frame.grouped("price")
-        self.size: Ints = frame.grouped("size")
-        self.side: Array = frame.grouped("side")
-        self.starts: Ints = frame.groups.starts
-        self.origin: Array | None = frame.groups.order
-        self.ids = ids
-        self.start: Ints
-        self.end: Ints
-        self.flags: Ints
-        self.date: npt.NDArray[np.int32]
-
-    def keep(self, rows: Array, block: Ints) -> None:
-        """Keep only `rows` (in this order), which belong to the blocks `block`."""
-        for name in ("time", "seq", "price", "size", "side", "start", "end", "flags", "date"):
-            if hasattr(self, name):
-                setattr(self, name, getattr(self, name)[rows])
-        self.origin = rows if self.origin is None else self.origin[rows]
-        counts = np.bincount(block, minlength=len(self.ids))
-        self.ids = self.ids[counts > 0]
-        self.starts = np.concatenate(([0], np.cumsum(counts[counts > 0])))
-
-    def blocks(self) -> Ints:
-        """The block of each row."""
-        return np.repeat(np.arange(len(self.ids)), np.diff(self.starts))
-
-    def in_order(self, marks: Ints) -> bool:
-        """Whether every block is in the order of (time, seq) and does not begin before its watermark."""
-        time, seq = self.time, self.seq
-        good = time[1:] >= time[:-1]
-        good &= seq[1:] > seq[:-1]
-        good[self.starts[1:-1] - 1] = True
-        return bool(good.all()) and bool((time[self.starts[:-1]] >= marks).all())
 
 
 class FrameLane:
@@ -100,20 +58,18 @@ class FrameLane:
             self.marks[rows.ids] = rows.time[rows.starts[1:] - 1]
             if tally.began is None:
                 tally.began = int(rows.time[0 if rows.origin is None else int(rows.origin.argmin())])
-        fresh = [Parts.empty() for _ in self.plan.names]
-        fresh[0] = self._reduce(rows)
-        posts = [] if late is None else self._late(late, fresh)
-        return self._close(fresh, before, posts)
+        opens, posts = (self._none(), self._none()) if late is None else self._late(late)
+        return self._close(self._reduce(rows), opens, before, posts)
 
     def mark(self, time: int) -> list[tuple[int, Parts]]:
         """Raise every symbol's watermark to `time` and return what closes."""
         before = self.marks.copy()
         np.maximum(self.marks, time, out=self.marks)
-        return self._close([Parts.empty() for _ in self.plan.names], before, [])[0]
+        return self._close(Parts.empty(), self._none(), before, [])[0]
 
     def finish(self) -> list[tuple[int, Parts]]:
         """Close everything; windows that end after the watermark are PARTIAL."""
-        return self._close([Parts.empty() for _ in self.plan.names], self.marks.copy(), [], finish=True)[0]
+        return self._close(Parts.empty(), self._none(), self.marks.copy(), [], finish=True)[0]
 
     def open_bars(self) -> list[tuple[int, Bar]]:
         """As `RowLane.open_bars`."""
@@ -150,6 +106,9 @@ class FrameLane:
         self.marks[ids] = list(watermarks.values())
         self.open = [p.of_bars(bars, self.symbols.number([b.symbol for b in bars]).tolist()) for bars in levels]
 
+    def _none(self) -> list[Parts]:
+        return [Parts.empty() for _ in self.plan.names]
+
     # --- accepting
 
     def _grow(self, names: list[str]) -> None:
@@ -180,13 +139,13 @@ class FrameLane:
         """Judge each row by the watermark before it; leave the on-time ones, sorted, in `rows` and return the late ones."""
         plan, block, time = self.plan, rows.blocks(), rows.time
         start = self.marks[rows.ids]
-        running = _running_maximum(time, start, rows.starts)
+        running = running_maximum(time, start, rows.starts)
         before = np.empty_like(running)
         before[1:] = running[:-1]
         before[rows.starts[:-1]] = start
         self.marks[rows.ids] = running[rows.starts[1:] - 1]
-        rejected = time < _less(before, plan.horizon)
-        late = (rows.end <= _less(before, plan.lateness)) & ~rejected
+        rejected = time < less(before, plan.horizon)
+        late = (rows.end <= less(before, plan.lateness)) & ~rejected
 
         def reason(row: int) -> tuple[str, str]:
             behind = f"{iso(int(time[row]))} is more than the horizon of {plan.horizon / 1e9:g} s behind"
@@ -258,7 +217,7 @@ class FrameLane:
         heads = np.flatnonzero(head)
         tails = np.append(heads[1:], n) - 1
         size, price = rows.size, rows.price
-        if int(size.max()) > _MANY:
+        if int(size.max()) > p.MANY:
             p.check_volume(size, heads)
         out = Parts(np.empty((13, len(heads)), np.int64), np.empty((5, len(heads))))
         ints, floats = out
@@ -278,50 +237,53 @@ class FrameLane:
         return out
 
     def _close(
-        self, fresh: list[Parts], before: Ints, posts: list[Parts], *, finish: bool = False
+        self, base: Parts, late: list[Parts], before: Ints, posts: list[Parts], *, finish: bool = False
     ) -> tuple[list[tuple[int, Parts]], list[Bar]]:
-        """Merge `fresh` into what is open, level by level, and take out what the watermarks close; then revise."""
-        plan, done = self.plan, _less(before, self.plan.horizon)
-        limit = _less(self.marks, plan.lateness)
-        touched = np.zeros(len(self.marks), np.bool_)
-        touched[before < self.marks] = True
-        for piece in fresh:
+        """Merge new rows into what is open, level by level, and take out what the watermarks close; then revise.
+
+        At each level there are many rows in order, reduced from those that closed one level below, and a few: what was
+        open, and what is late. Only the few are sorted.
+        """
+        plan, done = self.plan, less(before, self.plan.horizon)
+        limit = np.full(len(self.marks), FOREVER) if finish else less(self.marks, plan.lateness)
+        touched = before < self.marks
+        for piece in (base, *late):
             touched[piece.ints[p.ID]] = True
         if finish:
             touched[:] = True
-        rank = np.cumsum(touched)
         result: list[tuple[int, Parts]] = []
         keep: list[tuple[int, Parts, Ints]] = []
-        pieces: list[list[Parts]] = [[piece] for piece in fresh]
-        for level, waiting in enumerate(pieces):
-            old = self.open[level]
+        many = [base, *(Parts.empty() for _ in late[1:])]
+        few = [[piece] for piece in late]
+        for level, old in enumerate(self.open):
             mine = touched[old.ints[p.ID]]
-            rest = old if not mine.any() else old.take(np.flatnonzero(~mine))
-            rows = p.join([old.take(np.flatnonzero(mine)), *waiting])
-            if not rows.size:
-                continue
-            block = rank[rows.ints[p.ID]]
-            order = np.lexsort((rows.ints[p.START], block))
-            rows = rows.take(order)
-            merged = p.merge_runs(rows, p.runs(rows.ints[p.ID], rows.ints[p.START]))
-            ids = merged.ints[p.ID]
-            closes = np.ones(merged.size, np.bool_) if finish else merged.ints[p.END] <= limit[ids]
-            closed = merged.take(np.flatnonzero(closes))
-            self.open[level] = p.join([rest, merged.take(np.flatnonzero(~closes))])
-            if not closed.size:
-                continue
-            if finish:
-                closed.ints[p.FLAGS] |= (closed.ints[p.END] > self.marks[closed.ints[p.ID]]) * np.int64(Flag.PARTIAL)
-            if level == 0:
-                self.tally.closed += int(closed.ints[p.COUNT].sum())
-            limits = closed.ints[p.END]
-            for consumer in plan.consumers[level]:
-                child = self._at(consumer, closed)
-                pieces[consumer].append(child)
-                limits = np.maximum(limits, child.ints[p.END])
-            keep.append((level, closed, limits))
-            if plan.emitted[level]:
-                result.append((level, closed))
+            some = p.join([old.take(np.flatnonzero(mine)), *few[level]])
+            waiting = [old.take(np.flatnonzero(~mine))]
+            for ordered, rows in enumerate(p.meet(some, many[level], len(self.marks))):
+                if not rows.size:
+                    continue
+                closes = rows.ints[p.END] <= limit[rows.ints[p.ID]]
+                closed = rows if closes.all() else rows.take(np.flatnonzero(closes))
+                if closed is not rows:
+                    waiting.append(rows.take(np.flatnonzero(~closes)))
+                if not closed.size:
+                    continue
+                if finish:
+                    closed.ints[p.FLAGS] |= (closed.ints[p.END] > self.marks[closed.ints[p.ID]]) * np.int64(Flag.PARTIAL)
+                if level == 0:
+                    self.tally.closed += int(closed.ints[p.COUNT].sum())
+                limits = closed.ints[p.END]
+                for consumer in plan.consumers[level]:
+                    up, end = self._roll(consumer, closed)
+                    limits = np.maximum(limits, end)
+                    if ordered:
+                        many[consumer] = up
+                    else:
+                        few[consumer].append(up)
+                keep.append((level, closed, limits))
+                if plan.emitted[level]:
+                    result.append((level, closed))
+            self.open[level] = p.join(waiting)
         revisions = self._late_bars(posts)
         for level, closed, limits in keep:
             self.kept.put_chunk(level, closed, limits, done)
@@ -332,19 +294,30 @@ class FrameLane:
         revised.sort(key=itemgetter(0, 1, 2))
         return result, [bar for _, _, level, bar in revised if plan.emitted[level]]
 
-    def _late(self, late: Late, fresh: list[Parts]) -> list[Parts]:
-        """Put late rows into the coarser windows that were open when they came; return those for closed ones."""
+    def _roll(self, level: int, rows: Parts) -> tuple[Parts, Ints]:
+        """Reduce rows of a finer level to the windows of `level`; return them, and the end of each finer row's window."""
+        start, end, flags, date, _ = self._windows(level, rows.ints[p.START], rows.ints[p.ID])
+        heads = p.runs(rows.ints[p.ID], start)
+        up = p.merge_runs(rows, heads)
+        if up is rows:
+            up = Parts(rows.ints.copy(), rows.floats.copy())
+        up.ints[p.START], up.ints[p.END], up.ints[p.DATE] = start[heads], end[heads], date[heads]
+        up.ints[p.FLAGS] = up.ints[p.FLAGS] & _INHERITED | flags[heads] | self._gap(start[heads])
+        return up, end
+
+    def _late(self, late: Late) -> tuple[list[Parts], list[Parts]]:
+        """Return late rows by level: those of coarser windows that were open when they came, and those of closed ones."""
         base = late.parts()
         base.ints[p.FLAGS] = late.flags | self._gap(base.ints[p.START])
         self.tally.closed += base.size
-        posts = [base]
-        limit = _less(late.before, self.plan.lateness)
-        for level in range(1, len(fresh)):
+        opens, posts = [Parts.empty()], [base]
+        limit = less(late.before, self.plan.lateness)
+        for level in range(1, len(self.open)):
             rows = self._at(level, base)
             closed = rows.ints[p.END] <= limit
-            fresh[level] = rows.take(np.flatnonzero(~closed))
+            opens.append(rows.take(np.flatnonzero(~closed)))
             posts.append(rows.take(np.flatnonzero(closed)))
-        return posts
+        return opens, posts
 
     def _late_bars(self, posts: list[Parts]) -> list[tuple[int, int, Bar, int]]:
         """Return `(symbol, level, partial bar, how long to keep it)` for each closed window that late rows fall into."""
@@ -362,48 +335,3 @@ class FrameLane:
                 bar = p.bar_at(merged, row, self.symbols.names[number], self.plan.names[level])
                 out.append((number, level, bar, int(limits[row])))
         return out
-
-
-class Late:
-    """The late rows of a frame, with the watermark before each."""
-
-    __slots__ = ("before", "date", "end", "flags", "ids", "price", "seq", "side", "size", "start", "time")
-
-    def __init__(self, rows: Rows, which: Ints, before: Ints, block: Ints) -> None:
-        self.ids = rows.ids[block[which]]
-        self.before = before[which]
-        self.time, self.seq, self.price = rows.time[which], rows.seq[which], rows.price[which]
-        self.size, self.side = rows.size[which], rows.side[which]
-        self.start, self.end, self.flags, self.date = rows.start[which], rows.end[which], rows.flags[which], rows.date[which]
-
-    def parts(self) -> Parts:
-        """Each row as a partial bar of its finest window."""
-        n = len(self.time)
-        size, price = self.size, self.price
-        ints = np.stack([
-            self.ids, self.start, self.end, self.date.astype(np.int64), self.flags,
-            size, np.ones(n, np.int64), size * (self.side == 1), size * (self.side == 2),
-            self.time, self.seq, self.time, self.seq,
-        ])  # fmt: skip
-        return Parts(ints, np.stack([price, price, price, price, price * size]))
-
-
-def _less(marks: Ints, by: int) -> Ints:
-    """Return `marks - by` without going below what int64 can hold."""
-    return np.maximum(marks, NEVER + by) - by
-
-
-def _running_maximum(time: Ints, begin: Ints, starts: Ints) -> Ints:
-    """Return each block's running maximum of `time`, beginning from `begin`."""
-    sizes = np.diff(starts)
-    low = int(time.min())
-    floor = np.maximum(begin, low)
-    shifted = np.maximum(time, np.repeat(floor, sizes)) - low
-    span = int(shifted.max()) + 1
-    if span * len(sizes) < 1 << 62:
-        # One pass over all blocks: lift each above the one before, so that no maximum carries over.
-        lift = np.repeat(np.arange(len(sizes)) * span, sizes)
-        return np.maximum.accumulate(shifted + lift) - lift + low
-    for first, last in zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True):
-        np.maximum.accumulate(shifted[first:last], out=shifted[first:last])
-    return shifted + low

@@ -100,7 +100,7 @@ class Kept:
                 chunks.append(Chunk(oldest.parts.take(live), oldest.limits[live]))
         keep = np.flatnonzero(limits > done[parts.ints[ID]])
         if len(keep):
-            chunks.append(Chunk(parts.take(keep), limits[keep]))
+            chunks.append(Chunk(parts, limits) if len(keep) == parts.size else Chunk(parts.take(keep), limits[keep]))
 
     def revise(self, level: int, part: Bar, limit: int, done: int) -> Bar:
         """Merge a late partial into its closed window and return the next revision; the window may have been empty."""

@@ -25,6 +25,8 @@ Mask = npt.NDArray[np.bool_]
 ID, START, END, DATE, FLAGS, VOLUME, COUNT, BUY, SELL, FIRST_TIME, FIRST_SEQ, LAST_TIME, LAST_SEQ = range(13)
 OPEN, HIGH, LOW, CLOSE, NOTIONAL = range(5)
 EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
+MANY = 1 << 46
+"""Volumes up to here cannot overflow int64 in one go: a frame has at most 65,536 rows."""
 SUMS = slice(VOLUME, SELL + 1)
 
 
@@ -83,13 +85,50 @@ def merge_runs(parts: Parts, heads: Ints) -> Parts:
     merged.ints[SUMS] = np.add.reduceat(ints[SUMS], heads, axis=1)
     merged.ints[FIRST_TIME : FIRST_SEQ + 1] = ints[FIRST_TIME : FIRST_SEQ + 1, first]
     merged.ints[LAST_TIME : LAST_SEQ + 1] = ints[LAST_TIME : LAST_SEQ + 1, last]
-    check_volume(ints[VOLUME], heads)
+    if int(ints[VOLUME].max()) > MANY:
+        check_volume(ints[VOLUME], heads)
     merged.floats[OPEN] = floats[OPEN, first]
     merged.floats[HIGH] = np.maximum.reduceat(floats[HIGH], heads)
     merged.floats[LOW] = np.minimum.reduceat(floats[LOW], heads)
     merged.floats[CLOSE] = floats[CLOSE, last]
     merged.floats[NOTIONAL] = np.add.reduceat(floats[NOTIONAL], heads)
     return merged
+
+
+def meet(few: Parts, many: Parts, symbols: int) -> tuple[Parts, Parts]:
+    """Merge the rows of `few`, in any order, with those of `many`, which lie symbol by symbol in order of their windows.
+
+    `many` is written to where its first windows are those of `few`; what lies before them stays apart. So nothing is sorted
+    but `few`, unless that has windows in the midst of the others.
+
+    Returns:
+        What is left of `few`, sorted and merged, and `many`.
+    """
+    if not few.size:
+        return few, many
+    few = _merged(few)
+    if not many.size:
+        return few, many
+    heads = runs(many.ints[ID])
+    first = np.full(symbols, -1)
+    first[many.ints[ID, heads]] = heads
+    at = first[few.ints[ID]]
+    known = at >= 0
+    start = many.ints[START, at]
+    if (known & (few.ints[START] > start)).any():
+        return Parts.empty(), _merged(join([few, many]))
+    same = np.flatnonzero(known & (few.ints[START] == start))
+    if len(same):
+        rows = at[same]
+        both = _merged(join([few.take(same), many.take(rows)]))
+        many.ints[:, rows], many.floats[:, rows] = both.ints, both.floats
+        few = few.take(np.flatnonzero(~known | (few.ints[START] != start)))
+    return few, many
+
+
+def _merged(parts: Parts) -> Parts:
+    parts = parts.take(np.lexsort((parts.ints[START], parts.ints[ID])))
+    return merge_runs(parts, runs(parts.ints[ID], parts.ints[START]))
 
 
 def check_volume(sizes: Ints, heads: Ints) -> None:
@@ -136,23 +175,47 @@ def of_bars(bars: Sequence[Bar], ids: Sequence[int]) -> Parts:
     return parts
 
 
-def to_columns(parts: Parts, levels: Ints, symbols: Sequence[str], timeframes: Sequence[str]) -> pl.DataFrame:
-    """Return rows as a DataFrame of `BAR_SCHEMA`; `levels` tells each row's timeframe."""
-    ints, floats = parts
+def to_columns(closed: Sequence[tuple[int, Parts]], symbols: Sequence[str], timeframes: Sequence[str]) -> pl.DataFrame:
+    """Return the bars of several levels as one DataFrame of `BAR_SCHEMA`, by (symbol, end, finer first)."""
+    parts, levels, order = joined(closed)
+    i, f = [row.take(order) for row in parts.ints], [row.take(order) for row in parts.floats]
     return pl.DataFrame([
-        pl.Series("symbol", symbols, dtype=pl.String).gather(ints[ID]),
-        pl.Series("timeframe", timeframes, dtype=pl.String).gather(levels),
-        _time("start", ints[START]), _time("end", ints[END]),
-        pl.Series("open", floats[OPEN]), pl.Series("high", floats[HIGH]),
-        pl.Series("low", floats[LOW]), pl.Series("close", floats[CLOSE]),
-        pl.Series("volume", ints[VOLUME]), pl.Series("count", ints[COUNT]),
-        pl.Series("buy_volume", ints[BUY]), pl.Series("sell_volume", ints[SELL]), pl.Series("notional", floats[NOTIONAL]),
-        _time("first_time", ints[FIRST_TIME]), pl.Series("first_seq", ints[FIRST_SEQ]),
-        _time("last_time", ints[LAST_TIME]), pl.Series("last_seq", ints[LAST_SEQ]),
-        pl.Series("trade_date", ints[DATE].astype(np.int32)).cast(pl.Date),
-        pl.repeat(0, parts.size, dtype=pl.Int32, eager=True).alias("revision"),
-        pl.Series("flags", ints[FLAGS].astype(np.int32)),
+        pl.Series("symbol", symbols, dtype=pl.String)[i[ID]],
+        pl.Series("timeframe", timeframes, dtype=pl.String)[levels.take(order)],
+        _time("start", i[START]), _time("end", i[END]),
+        pl.Series("open", f[OPEN]), pl.Series("high", f[HIGH]), pl.Series("low", f[LOW]), pl.Series("close", f[CLOSE]),
+        pl.Series("volume", i[VOLUME]), pl.Series("count", i[COUNT]),
+        pl.Series("buy_volume", i[BUY]), pl.Series("sell_volume", i[SELL]), pl.Series("notional", f[NOTIONAL]),
+        _time("first_time", i[FIRST_TIME]), pl.Series("first_seq", i[FIRST_SEQ]),
+        _time("last_time", i[LAST_TIME]), pl.Series("last_seq", i[LAST_SEQ]),
+        pl.Series("trade_date", i[DATE].astype(np.int32)).cast(pl.Date),
+        pl.Series("revision", np.zeros(parts.size, np.int32)),
+        pl.Series("flags", i[FLAGS].astype(np.int32)),
     ])  # fmt: skip
+
+
+def to_rows(closed: Sequence[tuple[int, Parts]], symbols: Sequence[str], timeframes: Sequence[str]) -> list[Bar]:
+    """Return the same as `to_columns`, as bars."""
+    parts, levels, order = joined(closed)
+    ids: list[int] = parts.ints[ID].tolist()
+    level: list[int] = levels.tolist()
+    places: list[int] = order.tolist()
+    return [bar_at(parts, row, symbols[ids[row]], timeframes[level[row]]) for row in places]
+
+
+def joined(closed: Sequence[tuple[int, Parts]]) -> tuple[Parts, Ints, Ints]:
+    """Return the rows of all levels one after another, the level of each, and their order by (symbol, end, finer first)."""
+    parts = join([part for _, part in closed])
+    levels = np.repeat(np.array([level for level, _ in closed], np.int64), [part.size for _, part in closed])
+    ids, end = parts.ints[ID], parts.ints[END]
+    if not parts.size:
+        return parts, levels, levels
+    low, depth = int(end.min()), int(levels.max()) + 1
+    span = int(end.max()) - low + 1
+    if span * depth * (int(ids.max()) + 1) >= 1 << 62:
+        return parts, levels, np.lexsort((levels, end, ids))
+    # One key, made of runs that are in order already: sorting it is little more than merging them.
+    return parts, levels, (((ids * span) + (end - low)) * depth + levels).argsort(kind="stable")
 
 
 def _time(name: str, values: Ints) -> pl.Series:

@@ -32,11 +32,14 @@ class Plan:
         self.consumers = tuple(
             tuple(i for i, level in enumerate(levels) if i and level.source == source) for source in range(len(levels))
         )
+        self.only_consumer = self.consumers[0][0] if len(self.consumers[0]) == 1 else 0
+        """The level that alone is merged from the finest; 0 if there are more or none."""
         self.lateness = lateness
         self.horizon = horizon
         numbers: dict[Windows, int] = {windows: 0}
         self._session = {symbol: numbers.setdefault(own, len(numbers)) for symbol, own in sessions.items()}
         self._grids = [_grids(own) for own in numbers]
+        self.sessions = tuple(own.session for own in numbers)
         self.one_session = len(self._grids) == 1
 
     def session_number(self, symbol: str) -> int:

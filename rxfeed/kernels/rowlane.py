@@ -92,7 +92,7 @@ class RowLane:
         self.tick: Callable[[Tick], list[Bar] | None] = self._make_tick()
 
     def _make_tick(self) -> Callable[[Tick], list[Bar] | None]:
-        get, slow = self.symbols.get, self._slow
+        get, slow, roll = self.symbols.get, self._slow, self._roll
 
         def tick(t: Tick) -> list[Bar] | None:
             symbol = get(t.symbol)
@@ -101,7 +101,7 @@ class RowLane:
             a = symbol.current
             time = t.time
             if not a.last_time <= time < a.due:
-                return slow(t)
+                return roll(symbol, a, t, time) if time >= a.end else slow(t)
             price, size = t.price, t.size
             notional = a.notional + price * size  # a tick of a wrong type fails here, before anything has changed
             if not a.low <= price <= a.high:
@@ -129,6 +129,51 @@ class RowLane:
             return None
 
         return tick
+
+    def _roll(self, symbol: Symbol, a: Acc, t: Tick, time: int) -> list[Bar]:
+        """What nearly always happens when a finest window ends: it alone closes, and its container stays open.
+
+        The window's object is used again for the next one. All that is unusual goes the general way.
+        """
+        plan = self.plan
+        price, size, side, seq = t.price, t.size, t.side, t.seq
+        notional = price * size
+        lo, hi, coarser = symbol.coarser
+        limit = time - plan.lateness
+        up = plan.only_consumer
+        segment = symbol.segments[0]
+        if (
+            not lo <= time < hi
+            or up == 0
+            or segment is None
+            or not segment.lo <= time < segment.hi
+            or a.end > limit
+            or symbol.coarse_end <= limit
+            or symbol.watermark > time
+            or len(symbol.opens[0]) != 1
+            or price - price != 0.0
+        ):
+            return self._slow(t)
+        containers = symbol.opens[up]
+        if not containers or (container := containers[-1]).start != coarser[up - 1][0] or a.windows[up] is not coarser[up - 1]:
+            return self._slow(t)
+        bar = _bar(symbol.name, plan.names[0], a.start, a.end, a, a.windows[0][3], a.flags)
+        self.tally.closed += a.count
+        _merge(container, a)
+        symbol.kept.put(0, bar, container.end, time - plan.horizon)
+        window = _window_in(segment, time)
+        a.start, a.end, flags, _ = window
+        a.windows = (window, *coarser)
+        a.flags = flags | self._gap(a.start)
+        a.open = a.high = a.low = a.close = price
+        a.volume, a.count, a.notional = size, 1, notional
+        a.buy = size if side == 1 else 0
+        a.sell = size if side == 2 else 0
+        a.first_time = a.last_time = time
+        a.first_seq = a.last_seq = seq
+        a.due = a.end
+        symbol.watermark = time
+        return [bar] if plan.emitted[0] else []
 
     def _slow(self, t: Tick) -> list[Bar]:
         self._enter()
@@ -291,15 +336,7 @@ class RowLane:
             if segment is None:
                 return None
             symbol.segments[level] = segment
-        lo, hi, origin, step, day = segment
-        start = time - (time - origin) % step
-        end = start + step
-        flags = 0
-        if start < lo:
-            start, flags = lo, _SHORT
-        if end > hi:
-            end, flags = hi, _SHORT
-        return start, end, flags, day
+        return _window_in(segment, time)
 
     def _gap(self, start: int) -> int:
         began = self.tally.began
@@ -373,6 +410,19 @@ class RowLane:
         a.due = a.end if len(accs) == 1 else min(a.end, accs[0].end + self.plan.lateness)
         if a.last_time < mark - self.plan.horizon:
             a.due = NEVER  # a mark went past the horizon: each tick must be looked at
+
+
+def _window_in(segment: Segment, time: int) -> Window:
+    """`Segment.window`, with flags instead of a bool and without the cost of a named tuple."""
+    lo, hi, origin, step, day = segment
+    start = time - (time - origin) % step
+    end = start + step
+    flags = 0
+    if start < lo:
+        start, flags = lo, _SHORT
+    if end > hi:
+        end, flags = hi, _SHORT
+    return start, end, flags, day
 
 
 def _bar(symbol: str, timeframe: str, start: int, end: int, a: Acc, day: date, flags: int) -> Bar:

@@ -39,7 +39,7 @@ BTC = Recorded(
     ["--map", "time=timestamp,size=quantity,side=buyer_maker", "--lot", "0.000001", "--symbol", "BTCUSDT"],
     (pl.col("quantity").cast(pl.Float64) * 1e6).round().cast(pl.Int64),
     pl.col("timestamp").cast(UTC),
-    ~pl.col("buyer_maker").cast(pl.Boolean),
+    pl.col("buyer_maker") == "False",
 )
 
 

@@ -1,0 +1,98 @@
+"""The ticks of a frame as the frame lane sees them: symbol by symbol, with their windows, on time or late."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from rxfeed.frame import Array, Frame
+from rxfeed.kernels.parts import Floats, Ints, Parts
+from rxfeed.kernels.plan import NEVER
+from rxfeed.model import Tick
+
+
+class Rows:
+    """The ticks of a frame, symbol by symbol: block i is rows `starts[i]` to `starts[i + 1]` of symbol `ids[i]`."""
+
+    __slots__ = ("end", "flags", "date", "ids", "origin", "price", "seq", "side", "size", "start", "starts", "time")
+
+    def __init__(self, frame: Frame[Tick], ids: Ints) -> None:
+        self.time: Ints = frame.grouped("time")
+        self.seq: Ints = frame.grouped("seq")
+        self.price: Floats = frame.grouped("price")
+        self.size: Ints = frame.grouped("size")
+        self.side: Array = frame.grouped("side")
+        self.starts: Ints = frame.groups.starts
+        self.origin: Array | None = frame.groups.order
+        self.ids = ids
+        self.start: Ints
+        self.end: Ints
+        self.flags: Ints
+        self.date: npt.NDArray[np.int32]
+
+    def keep(self, rows: Array, block: Ints) -> None:
+        """Keep only `rows` (in this order), which belong to the blocks `block`."""
+        for name in ("time", "seq", "price", "size", "side", "start", "end", "flags", "date"):
+            if hasattr(self, name):
+                setattr(self, name, getattr(self, name)[rows])
+        self.origin = rows if self.origin is None else self.origin[rows]
+        counts = np.bincount(block, minlength=len(self.ids))
+        self.ids = self.ids[counts > 0]
+        self.starts = np.concatenate(([0], np.cumsum(counts[counts > 0])))
+
+    def blocks(self) -> Ints:
+        """The block of each row."""
+        return np.repeat(np.arange(len(self.ids)), np.diff(self.starts))
+
+    def in_order(self, marks: Ints) -> bool:
+        """Whether every block is in the order of (time, seq) and does not begin before its watermark."""
+        time, seq = self.time, self.seq
+        good = time[1:] >= time[:-1]
+        good &= seq[1:] > seq[:-1]
+        good[self.starts[1:-1] - 1] = True
+        return bool(good.all()) and bool((time[self.starts[:-1]] >= marks).all())
+
+
+class Late:
+    """The late rows of a frame, with the watermark before each."""
+
+    __slots__ = ("before", "date", "end", "flags", "ids", "price", "seq", "side", "size", "start", "time")
+
+    def __init__(self, rows: Rows, which: Ints, before: Ints, block: Ints) -> None:
+        self.ids = rows.ids[block[which]]
+        self.before = before[which]
+        self.time, self.seq, self.price = rows.time[which], rows.seq[which], rows.price[which]
+        self.size, self.side = rows.size[which], rows.side[which]
+        self.start, self.end, self.flags, self.date = rows.start[which], rows.end[which], rows.flags[which], rows.date[which]
+
+    def parts(self) -> Parts:
+        """Each row as a partial bar of its finest window."""
+        n = len(self.time)
+        size, price = self.size, self.price
+        ints = np.stack([
+            self.ids, self.start, self.end, self.date.astype(np.int64), self.flags,
+            size, np.ones(n, np.int64), size * (self.side == 1), size * (self.side == 2),
+            self.time, self.seq, self.time, self.seq,
+        ])  # fmt: skip
+        return Parts(ints, np.stack([price, price, price, price, price * size]))
+
+
+def less(marks: Ints, by: int) -> Ints:
+    """Return `marks - by` without going below what int64 can hold."""
+    return np.maximum(marks, NEVER + by) - by
+
+
+def running_maximum(time: Ints, begin: Ints, starts: Ints) -> Ints:
+    """Return each block's running maximum of `time`, beginning from `begin`."""
+    sizes = np.diff(starts)
+    low = int(time.min())
+    floor = np.maximum(begin, low)
+    shifted = np.maximum(time, np.repeat(floor, sizes)) - low
+    span = int(shifted.max()) + 1
+    if span * len(sizes) < 1 << 62:
+        # One pass over all blocks: lift each above the one before, so that no maximum carries over.
+        lift = np.repeat(np.arange(len(sizes)) * span, sizes)
+        return np.maximum.accumulate(shifted + lift) - lift + low
+    for first, last in zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True):
+        np.maximum.accumulate(shifted[first:last], out=shifted[first:last])
+    return shifted + low
