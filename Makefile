@@ -33,10 +33,10 @@ $(READY): $(RUNS)
 	@$(PIP) --editable ".[dev,calendars,bench]"
 	@touch $@
 
-demo: $(RUNS)  ## make a day of synthetic ticks and turn them into bars
+demo: $(RUNS)  ## make synthetic ticks and turn them into bars
 	@mkdir -p build/demo
-	$(BIN)/rxfeed synth -n 200000 --seed 1 -o build/demo/ticks.parquet </dev/null
-	$(BIN)/rxfeed bars build/demo/ticks.parquet -t 1m -t 1h -t 1d --session CME -o - </dev/null
+	$(BIN)/rxfeed synth -n 200000 --seed 1 --start 2025-03-07T20:00Z --rate 20 --session CME -o build/demo/ticks.parquet </dev/null
+	$(BIN)/rxfeed bars build/demo/ticks.parquet -t 1h -t 1d --session CME -o - </dev/null
 
 test: $(READY)  ## run the tests
 	@$(BIN)/python -m pytest -q -n auto --maxprocesses 4 $(ARGS)

@@ -7,7 +7,7 @@ group by symbol, so that each operator after the first gets both for nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final, Generic, NamedTuple, TypeGuard, TypeVar, cast, overload
+from typing import Any, Final, Generic, NamedTuple, TypeGuard, TypeVar, cast, get_args, overload
 
 import msgspec
 import numpy as np
@@ -47,6 +47,11 @@ SCHEMAS: Final[Mapping[type[Any], pl.Schema]] = {
 }  # fmt: skip
 
 
+_NEVER_NULL: Final[Mapping[type[Any], tuple[str, ...]]] = {
+    kind: tuple(f.encode_name for f in msgspec.structs.fields(kind) if type(None) not in get_args(f.type)) for kind in SCHEMAS
+}
+
+
 class Groups(NamedTuple):
     """Rows of a frame by symbol: `order` lists row numbers symbol by symbol (stable; None when they already are),
     block i is `order[starts[i]:starts[i + 1]]` and belongs to `symbols[i]`."""
@@ -76,28 +81,36 @@ class Frame(Generic[T]):
     def __init__(self, df: pl.DataFrame, kind: type[T]) -> None: ...
     def __init__(self, df: pl.DataFrame, kind: type[Any] = Tick) -> None:
         self.df: Final = df if df.schema == SCHEMAS[kind] else conform(df, kind)
+        for name in _NEVER_NULL[kind]:
+            if self.df[name].null_count():
+                raise InputError(f"column {name!r} has {self.df[name].null_count()} null values; none are allowed")
         self.kind: Final[type[T]] = kind
         self._columns: dict[str, Array] = {}
         self._grouped: dict[str, Array] = {}
         self._groups: Groups | None = None
 
     @staticmethod
-    def of(rows: Iterable[R], kind: type[R]) -> Frame[R]:
-        """Return rows of one kind as a frame.
+    def of(rows: Iterable[R], kind: type[R] | None = None) -> Frame[R]:
+        """Return rows of one kind as a frame; `kind` need be said only when there may be none.
 
         Raises:
-            InputError: a value does not fit its column, such as None for a price or an int beyond 64 bits.
+            InputError: no row and no kind, or a value does not fit its column, such as None for a price or an int beyond 64 bits.
         """
+        rows = list(rows)
+        if kind is None:
+            if not rows:
+                raise InputError("a frame of no rows must be told their kind: Frame.of([], Tick)")
+            kind = type(rows[0])
         schema = SCHEMAS[kind]
         columns = list(zip(*map(msgspec.structs.astuple, rows), strict=True)) or [() for _ in schema]
-        try:
-            df = pl.DataFrame([
-                pl.Series(name, values, dtype=pl.Int64 if dtype == TIME else dtype, strict=True)
-                for (name, dtype), values in zip(schema.items(), columns, strict=True)
-            ])  # fmt: skip
-        except (TypeError, OverflowError, pl.exceptions.PolarsError) as error:
-            raise InputError(f"these rows do not make a frame of {kind.__name__}: {str(error).splitlines()[0]}") from None
-        return Frame(conform(df, kind), kind)
+        series: list[pl.Series] = []
+        for (name, dtype), values in zip(schema.items(), columns, strict=True):
+            try:
+                series.append(pl.Series(name, values, dtype=pl.Int64 if dtype == TIME else dtype, strict=True))
+            except (TypeError, OverflowError, pl.exceptions.PolarsError) as error:
+                text = str(error).splitlines()[0]
+                raise InputError(f"{name} of these rows does not fit {dtype} of Frame[{kind.__name__}]: {text}") from None
+        return Frame(conform(pl.DataFrame(series), kind), kind)
 
     def __len__(self) -> int:
         return self.df.height
@@ -190,7 +203,7 @@ def conform(df: pl.DataFrame, kind: type[Any]) -> pl.DataFrame:
     """Return `df` with exactly the columns, types and order of `SCHEMAS[kind]`.
 
     Raises:
-        InputError: a column is missing, unknown, null where it must not be, or of a type that cannot be meant.
+        InputError: a column is missing, unknown, or of a type that cannot be meant.
     """
     schema = SCHEMAS[kind]
     defaults = {f.encode_name: f.default for f in msgspec.structs.fields(kind) if f.default is not msgspec.NODEFAULT}
@@ -204,11 +217,11 @@ def conform(df: pl.DataFrame, kind: type[Any]) -> pl.DataFrame:
                 raise InputError(f"column {name!r} is missing for {kind.__name__}; given are {', '.join(df.columns)}")
             series.append(pl.repeat(defaults[name], df.height, dtype=dtype, eager=True).alias(name))
             continue
-        series.append(_as(df[name], dtype, nullable=defaults.get(name, 0) is None))
+        series.append(_as(df[name], dtype))
     return pl.DataFrame(series)
 
 
-def _as(series: pl.Series, dtype: pl.DataType, *, nullable: bool) -> pl.Series:
+def _as(series: pl.Series, dtype: pl.DataType) -> pl.Series:
     given = series.dtype
     if dtype == TIME:
         fits = given.is_integer() or isinstance(given, pl.Datetime)
@@ -225,9 +238,6 @@ def _as(series: pl.Series, dtype: pl.DataType, *, nullable: bool) -> pl.Series:
             raise InputError(f"column {series.name!r} has no time zone; say which with .dt.replace_time_zone(...)")
         series = series.dt.convert_time_zone("UTC")
     try:
-        result = series if given == dtype else series.cast(dtype)
+        return series if given == dtype else series.cast(dtype)
     except pl.exceptions.PolarsError as error:
         raise InputError(f"column {series.name!r} does not fit {dtype}: {str(error).splitlines()[0]}") from None
-    if not nullable and result.null_count():
-        raise InputError(f"column {series.name!r} has {result.null_count()} null values; none are allowed")
-    return result

@@ -21,7 +21,7 @@ from rxfeed.cli._rejects import RejectsFile
 from rxfeed.clock import ReplayClock
 from rxfeed.frame import Frame
 from rxfeed.instrument import Instrument
-from rxfeed.model import Tick
+from rxfeed.model import UNKNOWN_TIME, Tick
 from rxfeed.rules import Finite, OutsideSession, Rule
 from rxfeed.windows import Windows
 
@@ -89,7 +89,7 @@ def run(job: Job, store: LastRows, rejects: RejectsFile | None) -> Counts:
     instruments = dict(job.instruments)
     with usage():
         ticks: Observable[Any] = rxfeed.replay(
-            job.inputs[0], *job.inputs[1:], frames=True, clock=clock,
+            job.inputs[0], *job.inputs[1:], frames=True,
             map=job.map, time_unit=job.time_unit, symbol=job.symbol, lot=job.lot, order=job.order,
         )  # fmt: skip
         bars = ops.bars(
@@ -105,11 +105,18 @@ def run(job: Job, store: LastRows, rejects: RejectsFile | None) -> Counts:
     def count(frame: Frame[Tick]) -> None:
         counts.read += len(frame)
 
+    def see(frame: Frame[Tick]) -> None:
+        # At the end every symbol's windows close up to here; a tick that was rejected must not move it.
+        nonlocal greatest
+        greatest = max(greatest, int(frame.column("time").max()))
+
+    greatest = UNKNOWN_TIME
     failures: list[Exception] = []
     stream: Observable[Any] = ticks.pipe(do_action(count))
     for stage in stages:
         stream = stage(stream)
-    bars(stream).subscribe(lambda frame: store.add(frame.df), failures.append)
+    accepted = stream.pipe(do_action(see, on_completed=lambda: clock.move(greatest)))
+    bars(accepted).subscribe(lambda frame: store.add(frame.df), failures.append)
     if failures:
         raise failures[0]
     rejected: Counter[str] = Counter(bars.rejected)

@@ -52,12 +52,14 @@ class FrameLane:
         self._drop_non_finite(rows, frame)
         self._set_windows(rows)
         if not len(rows.time):
+            self._tell(rows)
             return [], []
         late = None if rows.in_order(before[rows.ids]) else self._disorder(rows, frame)
         if late is None:
             self.marks[rows.ids] = rows.time[rows.starts[1:] - 1]
             if tally.began is None:
                 tally.began = int(rows.time[0 if rows.origin is None else int(rows.origin.argmin())])
+        self._tell(rows)
         opens, posts = (self._none(), self._none()) if late is None else self._late(late)
         return self._close(self._reduce(rows), opens, before, posts)
 
@@ -166,9 +168,14 @@ class FrameLane:
         if not len(which):
             return
         origin = which if rows.origin is None else rows.origin[which]
-        for row, tick in sorted(zip(which.tolist(), origin.tolist(), strict=True), key=lambda pair: pair[1]):
+        for row, at in zip(which.tolist(), origin.tolist(), strict=True):
             rule, text = reason(row)
-            self.tally.reject(Reject(frame.slice(tick, 1).rows()[0], rule, text), 1)
+            rows.rejects.append((at, Reject(frame.slice(at, 1).rows()[0], rule, text)))
+
+    def _tell(self, rows: Rows) -> None:
+        """Count the rejects in the order of the frame's rows."""
+        for _, reject in sorted(rows.rejects, key=itemgetter(0)):
+            self.tally.reject(reject, 1)
 
     # --- windows
 

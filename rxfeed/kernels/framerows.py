@@ -8,13 +8,13 @@ import numpy.typing as npt
 from rxfeed.frame import Array, Frame
 from rxfeed.kernels.parts import Floats, Ints, Parts
 from rxfeed.kernels.plan import NEVER
-from rxfeed.model import Tick
+from rxfeed.model import Reject, Tick
 
 
 class Rows:
     """The ticks of a frame, symbol by symbol: block i is rows `starts[i]` to `starts[i + 1]` of symbol `ids[i]`."""
 
-    __slots__ = ("end", "flags", "date", "ids", "origin", "price", "seq", "side", "size", "start", "starts", "time")
+    __slots__ = ("end", "flags", "date", "ids", "origin", "price", "rejects", "seq", "side", "size", "start", "starts", "time")
 
     def __init__(self, frame: Frame[Tick], ids: Ints) -> None:
         self.time: Ints = frame.grouped("time")
@@ -25,6 +25,8 @@ class Rows:
         self.starts: Ints = frame.groups.starts
         self.origin: Array | None = frame.groups.order
         self.ids = ids
+        self.rejects: list[tuple[int, Reject]] = []
+        """Row of the frame, and the reject."""
         self.start: Ints
         self.end: Ints
         self.flags: Ints

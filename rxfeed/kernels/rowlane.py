@@ -8,50 +8,16 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable
-from datetime import date
 from operator import attrgetter, itemgetter
 
+from rxfeed.kernels.acc import GAP, INHERITED, PARTIAL, Acc, Window, acc_of, bar_of, copy_of, merge_into, window_in
 from rxfeed.kernels.kept import Kept, SymbolKept
 from rxfeed.kernels.plan import NEVER, Plan, Tally
-from rxfeed.model import Bar, Flag, Reject, Tick, sums
+from rxfeed.model import Bar, Reject, Tick
 from rxfeed.times import FOREVER, iso
 from rxfeed.windows import Grid, Segment
 
-_SHORT, _GAP, _PARTIAL = int(Flag.SHORT), int(Flag.GAP), int(Flag.PARTIAL)
-_INHERITED = ~(_SHORT | _PARTIAL)
 _END = attrgetter("end")
-
-
-Window = tuple[int, int, int, date]
-"""`(start, end, flags, trade_date)`."""
-
-
-class Acc:
-    """An open window. `windows` are those of all levels around it, `due` is where the ordinary path ends: something closes."""
-
-    __slots__ = (
-        "buy", "close", "count", "due", "end", "first_seq", "first_time", "flags", "high", "last_seq", "last_time",
-        "low", "notional", "open", "sell", "start", "volume", "windows",
-    )  # fmt: skip
-
-    start: int
-    end: int
-    due: int
-    windows: tuple[Window, ...]
-    flags: int
-    open: float
-    high: float
-    low: float
-    close: float
-    volume: int
-    count: int
-    buy: int
-    sell: int
-    notional: float
-    first_time: int
-    first_seq: int
-    last_time: int
-    last_seq: int
 
 
 class Symbol:
@@ -157,11 +123,11 @@ class RowLane:
         containers = symbol.opens[up]
         if not containers or (container := containers[-1]).start != coarser[up - 1][0] or a.windows[up] is not coarser[up - 1]:
             return self._slow(t)
-        bar = _bar(symbol.name, plan.names[0], a.start, a.end, a, a.windows[0][3], a.flags)
+        bar = bar_of(symbol.name, plan.names[0], a.start, a.end, a, a.windows[0][3], a.flags)
         self.tally.closed += a.count
-        _merge(container, a)
+        merge_into(container, a)
         symbol.kept.put(0, bar, container.end, time - plan.horizon)
-        window = _window_in(segment, time)
+        window = window_in(segment, time)
         a.start, a.end, flags, _ = window
         a.windows = (window, *coarser)
         a.flags = flags | self._gap(a.start)
@@ -193,7 +159,7 @@ class RowLane:
 
     def partial(self, bar: Bar) -> list[Bar]:
         """Merge a partial bar that lies inside one finest window (the caller has checked)."""
-        return self._put(bar.symbol, _acc(bar), bar)
+        return self._put(bar.symbol, acc_of(bar), bar)
 
     def _put(self, name: str, part: Acc, element: Tick | Bar) -> list[Bar]:
         # Whatever can fail comes first: after the windows are known, all levels change together.
@@ -234,8 +200,8 @@ class RowLane:
             if end + plan.lateness > mark:
                 self._merge_open(symbol, level, part)
                 continue
-            flags |= part.flags & _INHERITED | self._gap(start)
-            late = _bar(symbol.name, plan.names[level], start, end, part, day, flags)
+            flags |= part.flags & INHERITED | self._gap(start)
+            late = bar_of(symbol.name, plan.names[level], start, end, part, day, flags)
             limit = max((part.windows[consumer][1] for consumer in plan.consumers[level]), default=end)
             revision = self.kept.revise(level, late, limit, mark - plan.horizon)
             if plan.emitted[level]:
@@ -271,7 +237,7 @@ class RowLane:
     def open_bars(self) -> list[tuple[int, Bar]]:
         """Return `(level, bar)` of every open window as it stands in memory: coarser ones without their open children."""
         return [
-            (level, _bar(s.name, self.plan.names[level], a.start, a.end, a, a.windows[level][3], a.flags))
+            (level, bar_of(s.name, self.plan.names[level], a.start, a.end, a, a.windows[level][3], a.flags))
             for s in self.symbols.values() for level, accs in enumerate(s.opens) for a in accs
         ]  # fmt: skip
 
@@ -297,7 +263,7 @@ class RowLane:
             symbol = self.symbols[name] = Symbol(name, self.plan.grids(name), self.kept.symbol(name))
             symbol.watermark = mark
         for level, bar in opens:
-            acc = _acc(bar)
+            acc = acc_of(bar)
             acc.start, acc.end = bar.start, bar.end
             windows = self._windows(self.symbols[bar.symbol], acc.first_time)
             assert windows is not None
@@ -336,11 +302,11 @@ class RowLane:
             if segment is None:
                 return None
             symbol.segments[level] = segment
-        return _window_in(segment, time)
+        return window_in(segment, time)
 
     def _gap(self, start: int) -> int:
         began = self.tally.began
-        return _GAP if began is not None and start < began else 0
+        return GAP if began is not None and start < began else 0
 
     # --- open windows
 
@@ -352,11 +318,11 @@ class RowLane:
         while place and accs[place - 1].start > start:
             place -= 1
         if place and accs[place - 1].start == start:
-            _merge(accs[place - 1], part)
+            merge_into(accs[place - 1], part)
             return
-        acc = part if own else _copy(part)
+        acc = part if own else copy_of(part)
         acc.start, acc.end = start, end
-        acc.flags = part.flags & _INHERITED | flags | self._gap(start)
+        acc.flags = part.flags & INHERITED | flags | self._gap(start)
         accs.insert(place, acc)
         if level and end < symbol.coarse_end:
             symbol.coarse_end = end
@@ -386,8 +352,8 @@ class RowLane:
         a = symbol.opens[level].pop(0)
         end = a.end
         if end > symbol.watermark:
-            a.flags |= _PARTIAL
-        bar = _bar(symbol.name, plan.names[level], a.start, end, a, a.windows[level][3], a.flags)
+            a.flags |= PARTIAL
+        bar = bar_of(symbol.name, plan.names[level], a.start, end, a, a.windows[level][3], a.flags)
         if level == 0:
             self.tally.closed += a.count
         if plan.emitted[level]:
@@ -410,59 +376,3 @@ class RowLane:
         a.due = a.end if len(accs) == 1 else min(a.end, accs[0].end + self.plan.lateness)
         if a.last_time < mark - self.plan.horizon:
             a.due = NEVER  # a mark went past the horizon: each tick must be looked at
-
-
-def _window_in(segment: Segment, time: int) -> Window:
-    """`Segment.window`, with flags instead of a bool and without the cost of a named tuple."""
-    lo, hi, origin, step, day = segment
-    start = time - (time - origin) % step
-    end = start + step
-    flags = 0
-    if start < lo:
-        start, flags = lo, _SHORT
-    if end > hi:
-        end, flags = hi, _SHORT
-    return start, end, flags, day
-
-
-def _bar(symbol: str, timeframe: str, start: int, end: int, a: Acc, day: date, flags: int) -> Bar:
-    return Bar(
-        symbol, timeframe, start, end, a.open, a.high, a.low, a.close, a.volume, a.count, a.buy, a.sell, a.notional,
-        a.first_time, a.first_seq, a.last_time, a.last_seq, day, 0, flags,
-    )  # fmt: skip
-
-
-def _acc(bar: Bar) -> Acc:
-    a = Acc()
-    known = sums(bar)
-    a.open, a.high, a.low, a.close, a.volume = bar.open, bar.high, bar.low, bar.close, bar.volume
-    a.count, a.buy, a.sell, a.notional, a.first_time, a.first_seq, a.last_time, a.last_seq = known
-    a.flags = bar.flags
-    return a
-
-
-def _copy(part: Acc) -> Acc:
-    a = Acc()
-    a.open, a.high, a.low, a.close = part.open, part.high, part.low, part.close
-    a.volume, a.count, a.buy, a.sell, a.notional = part.volume, part.count, part.buy, part.sell, part.notional
-    a.first_time, a.first_seq, a.last_time, a.last_seq = part.first_time, part.first_seq, part.last_time, part.last_seq
-    a.windows = part.windows
-    return a
-
-
-def _merge(a: Acc, b: Acc) -> None:
-    """`model.merge`, in place."""
-    if b.high > a.high:
-        a.high = b.high
-    if b.low < a.low:
-        a.low = b.low
-    if b.first_time < a.first_time or (b.first_time == a.first_time and b.first_seq < a.first_seq):
-        a.open, a.first_time, a.first_seq = b.open, b.first_time, b.first_seq
-    if b.last_time > a.last_time or (b.last_time == a.last_time and b.last_seq > a.last_seq):
-        a.close, a.last_time, a.last_seq = b.close, b.last_time, b.last_seq
-    a.volume += b.volume
-    a.count += b.count
-    a.buy += b.buy
-    a.sell += b.sell
-    a.notional += b.notional
-    a.flags |= b.flags & _INHERITED
