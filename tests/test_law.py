@@ -125,7 +125,7 @@ def cases(draw: st.DrawFn, most: int = 40) -> Case:
         events.append(Tick(symbol, now - back, math.nan if odd == 1 else price / 4, size, side, number))
     return Case(
         timeframes, market, anchor,
-        draw(st.sampled_from((0, 0, 1, SECOND, 90 * SECOND, 2 * HOUR))),
+        draw(st.sampled_from((0, 0, 1, SECOND // 2, SECOND, 90 * SECOND, 2 * HOUR))),
         draw(st.sampled_from((0, 3 * SECOND, 10 * MINUTE, 2 * HOUR, 40 * DAY))),
         own, events,
     )  # fmt: skip
@@ -397,3 +397,35 @@ def test_large_frames_make_the_same_table(seed: int) -> None:
     check(feed(case, rng, "fc", (2_500,)), expected)
     check(feed(case, rng, "tfcp", (20, 150, 1_500), moves=0.05), expected)
     check(feed(case, rng, "t", (1,)), expected)
+
+
+def plain(timeframes: tuple[str, ...], lateness: int, *events: tuple[str, float] | float) -> Case:
+    """Ticks `(symbol, seconds)` and marks (seconds), on CME from a Monday at 10:00 UTC."""
+    at = builders.T0
+    made = [
+        Tick(e[0], at + round(e[1] * SECOND), 1.0 + i, 1, 1, i) if isinstance(e, tuple) else Mark(at + round(e * SECOND))
+        for i, e in enumerate(events)
+    ]
+    return Case(timeframes, "CME", "session", lateness, 10 * MINUTE, {}, made)
+
+
+WEEKEND = 5 * DAY / SECOND
+FOUND = {
+    # A late tick for a closed window whose container and its container are open must reach the latter once only.
+    "late tick counted once in every level": plain(("1s", "1m", "1h"), 0, ("A", 0), ("A", 5), ("A", 0.1), ("A", 70)),
+    # With a lateness the end of a coarse window may become due in the middle of a fine one.
+    "coarse window due inside a fine one": plain(
+        ("1s", "1m"), SECOND // 2, ("A", 30), ("A", 60.1), ("A", 60.7), ("A", 45), ("A", 62)
+    ),
+    # A mark is for symbols that have a watermark: one whose only tick fell on a weekend has none yet.
+    "mark before a symbol's first accepted tick": plain(("1s",), 0, ("A", 0), ("B", WEEKEND), 60.0, ("B", 1)),
+}
+
+
+@pytest.mark.parametrize("name", FOUND)
+@pytest.mark.parametrize("ways", ["t", "f", "c", "p"])
+@pytest.mark.parametrize("pieces", [1, 2, 100])
+def test_cases_that_once_failed(name: str, ways: str, pieces: int) -> None:
+    case = FOUND[name]
+    with frame_lane(1):
+        check(feed(case, random.Random(0), ways, (pieces,)), case.expected())

@@ -133,7 +133,7 @@ class BarsKernel:
         return Frame(pl.concat(out) if len(out) > 1 else out[0], Bar) if out else None
 
     def mark(self, time: int) -> list[Bar]:
-        """Raise every symbol's watermark to `time`; return what closes."""
+        """Raise the watermark of every symbol that has one to `time`; return what closes."""
         return self._rows.mark(time) if self._lane is self._rows else self._as_rows(self._frames.mark(time))
 
     def finish(self) -> list[Bar]:

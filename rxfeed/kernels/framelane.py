@@ -64,9 +64,9 @@ class FrameLane:
         return self._close(self._reduce(rows), opens, before, posts)
 
     def mark(self, time: int) -> list[tuple[int, Parts]]:
-        """Raise every symbol's watermark to `time` and return what closes."""
+        """Raise the watermark of every symbol that has one to `time` and return what closes."""
         before = self.marks.copy()
-        np.maximum(self.marks, time, out=self.marks)
+        self.marks = np.where(self.marks == NEVER, NEVER, np.maximum(self.marks, time))
         return self._close(Parts.empty(), self._none(), before, [])[0]
 
     def finish(self) -> list[tuple[int, Parts]]:
@@ -317,13 +317,14 @@ class FrameLane:
         base = late.parts()
         base.ints[p.FLAGS] = late.flags | self._gap(base.ints[p.START])
         self.tally.closed += base.size
-        opens, posts = [Parts.empty()], [base]
+        opens, posts, closed = [Parts.empty()], [base], [np.ones(base.size, np.bool_)]
         limit = less(late.before, self.plan.lateness)
         for level in range(1, len(self.open)):
             rows = self._at(level, base)
-            closed = rows.ints[p.END] <= limit
-            opens.append(rows.take(np.flatnonzero(~closed)))
-            posts.append(rows.take(np.flatnonzero(closed)))
+            closed.append(rows.ints[p.END] <= limit)
+            # Where its source is open too, a row comes up from there.
+            opens.append(rows.take(np.flatnonzero(~closed[level] & closed[self.plan.sources[level]])))
+            posts.append(rows.take(np.flatnonzero(closed[level])))
         return opens, posts
 
     def _late_bars(self, posts: list[Parts]) -> list[tuple[int, int, Bar, int]]:

@@ -28,9 +28,9 @@ class Plan:
         self.windows = windows
         self.names = tuple(level.timeframe.name for level in levels)
         self.emitted = tuple(level.emitted for level in levels)
-        self.sources = tuple(level.source for level in levels)
+        self.sources = tuple(level.source or 0 for level in levels)
         self.consumers = tuple(
-            tuple(i for i, level in enumerate(levels) if i and level.source == source) for source in range(len(levels))
+            tuple(i for i, source in enumerate(self.sources) if i and source == level) for level in range(len(levels))
         )
         self.only_consumer = self.consumers[0][0] if len(self.consumers[0]) == 1 else 0
         """The level that alone is merged from the finest; 0 if there are more or none."""

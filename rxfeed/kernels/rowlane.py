@@ -198,7 +198,9 @@ class RowLane:
         revised: list[tuple[int, int, Bar]] = []
         for level, (start, end, flags, day) in enumerate(part.windows):
             if end + plan.lateness > mark:
-                self._merge_open(symbol, level, part)
+                # Where its source is open too, the tick comes up from there.
+                if part.windows[plan.sources[level]][1] + plan.lateness <= mark:
+                    self._merge_open(symbol, level, part)
                 continue
             flags |= part.flags & INHERITED | self._gap(start)
             late = bar_of(symbol.name, plan.names[level], start, end, part, day, flags)
@@ -210,7 +212,7 @@ class RowLane:
         out.extend(bar for _, _, bar in revised)
 
     def mark(self, time: int) -> list[Bar]:
-        """Raise every symbol's watermark to `time` and return what closes."""
+        """Raise the watermark of every symbol that has one to `time` and return what closes."""
         out: list[Bar] = []
         for symbol in self.symbols.values():
             symbol.watermark = max(symbol.watermark, symbol.current.last_time)

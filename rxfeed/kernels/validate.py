@@ -28,10 +28,10 @@ from rxfeed.rules import (
     Size,
     Stale,
 )  # fmt: skip
-from rxfeed.times import FOREVER, iso, nanoseconds
+from rxfeed.times import FOREVER, NANOSECONDS, iso, nanoseconds
 
 _KNOWN_PRICES = 65_536
-_ANY = float("inf")
+_CENTURY = 100 * 366 * NANOSECONDS["d"]
 _PLAIN = (KnownTime, Finite, Positive, OnGrid, Size, Future, Stale, Jump, GoingBack)
 
 
@@ -106,7 +106,8 @@ class ValidateKernel:
         least, most = (-FOREVER, FOREVER) if size is None else (size.least, size.most)
         future = next((nanoseconds(rule.by) for rule in self.stateless if isinstance(rule, Future)), FOREVER)
         stale = next((nanoseconds(rule.after) for rule in self.stateless if isinstance(rule, Stale)), FOREVER)
-        ahead = -future
+        # No tick is received a century late: so the year 1 fails here too, and need not be asked for by itself.
+        ahead, stale = -future, min(stale, _CENTURY)
         others = tuple(rule for rule in self.stateless if not isinstance(rule, _PLAIN))
         going_back = self.going_back
         # Quotes' rules say nothing of ticks.
@@ -125,8 +126,7 @@ class ValidateKernel:
                 memory.low <= price <= memory.high
                 and ((good := memory.good) is None or price in good)
                 and least <= t.size <= most
-                and time > UNKNOWN_TIME
-                and (received is None or ahead <= received - time <= stale)
+                and (time > UNKNOWN_TIME if received is None else ahead <= received - time <= stale)
             ):
                 memory.last = price
                 count += 1
