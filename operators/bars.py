@@ -123,7 +123,7 @@ def bars(
             the end.
         instruments: those with a session of their own use it.
         rejects: an observer or callable that hears of ticks that are not finite or too late. Never completed.
-        frames: whether bars come as frames, one for each element that closes any.
+        frames: whether bars come as frames, one for each element, or 65,536 rows of it, that closes any.
         scheduler: whose clock marks and updates go by: that of the source (live, or the replay's); by default the
             subscriber's. With none, only ticks move the watermark.
 

@@ -14,6 +14,8 @@ from rxfeed.model import Bar, Depth, Quote, Tick
 from rxfeed.scheduler import clock_of
 from rxfeed.times import Duration, nanoseconds
 
+from ._turns import Turns
+
 T = TypeVar("T", Tick, Quote, Depth, Bar)
 
 
@@ -61,42 +63,51 @@ def batch(
                     timer.cancel()
                     timer = None
 
-            def flush() -> bool:
+            turns = Turns(observer, stop)
+
+            def gathered() -> list[Frame[T]]:
                 nonlocal rows
                 stop()
-                if rows:
-                    ready, rows = rows, []
-                    try:
-                        frame = Frame.of(ready, type(ready[0]))
-                    except Exception as error:
-                        observer.on_error(error)
-                        return False
-                    observer.on_next(frame)
-                return True
+                ready, rows = rows, []
+                return [_frame(ready)] if ready else []
 
-            def flushed() -> None:
-                flush()
+            def flush() -> None:
+                turns.take(gathered)
 
-            def on_next(row: T) -> None:
+            def add(row: T) -> list[Frame[T]]:
                 nonlocal timer
                 rows.append(row)
                 if len(rows) >= size:
-                    flush()
-                elif wait is not None and timer is None and clock is not None:
-                    timer = clock.call_at(clock.now + wait, flushed)
+                    return gathered()
+                if wait is not None and timer is None and clock is not None:
+                    timer = clock.call_at(clock.now + wait, flush)
+                return []
+
+            def on_next(row: T) -> None:
+                if turns.busy or len(rows) + 1 >= size or (wait is not None and timer is None):
+                    turns.take(lambda: add(row))
+                else:
+                    rows.append(row)
 
             def on_error(error: Exception) -> None:
-                if flush():
-                    observer.on_error(error)
+                flush()
+                turns.fail(error)
 
             def on_completed() -> None:
-                if flush():
-                    observer.on_completed()
+                flush()
+                turns.complete()
 
             return CompositeDisposable(
-                source.subscribe(on_next, on_error, on_completed, scheduler=subscriber), Disposable(stop)
+                source.subscribe(on_next, on_error, on_completed, scheduler=subscriber), Disposable(turns.end)
             )
 
         return Observable(subscribe)
 
     return operator
+
+
+def _frame(rows: list[T]) -> Frame[T]:
+    kinds = {type(row).__name__: None for row in rows}
+    if len(kinds) > 1 or not kinds.keys() <= {"Tick", "Quote", "Depth", "Bar"}:
+        raise TypeError(f"batch takes rows of one kind, Tick, Quote, Depth or Bar, got {', '.join(kinds)}")
+    return Frame.of(rows)

@@ -10,6 +10,8 @@ from reactivex import Observable, abc
 from rxfeed.frame import Frame, is_frame
 from rxfeed.model import Bar, Depth, Quote, Tick
 
+from ._turns import Turns
+
 T = TypeVar("T", Tick, Quote, Depth, Bar)
 
 
@@ -30,27 +32,17 @@ def each() -> Callable[[Observable[Frame[T]]], Observable[T]]:
 
     def operator(source: Observable[Frame[T]]) -> Observable[T]:
         def subscribe(observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None) -> abc.DisposableBase:
-            emit = observer.on_next
-            waiting: list[Frame[T]] = []
-            busy = False
+            turns = Turns(observer)
 
-            def on_next(frame: Any) -> None:
-                nonlocal busy
+            def rows(frame: Any) -> list[T]:
                 if not is_frame(frame):
-                    observer.on_error(TypeError(f"each takes frames, got {type(frame).__name__}"))
-                    return
-                waiting.append(frame)
-                if busy:
-                    return
-                busy = True
-                try:
-                    while waiting:
-                        for row in waiting.pop(0).rows():
-                            emit(row)
-                finally:
-                    busy = False
+                    raise TypeError(f"each takes frames, got {type(frame).__name__}")
+                return frame.rows()
 
-            return source.subscribe(on_next, observer.on_error, observer.on_completed, scheduler=scheduler)
+            def on_next(frame: Frame[T]) -> None:
+                turns.take(lambda: rows(frame))
+
+            return source.subscribe(on_next, turns.fail, turns.complete, scheduler=scheduler)
 
         return Observable(subscribe)
 

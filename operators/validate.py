@@ -4,13 +4,12 @@ element passes, waits until the market confirms it, or goes to an observer of re
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from reactivex import Observable, abc
 
-from rxfeed.frame import Frame
+from rxfeed.frame import Frame, is_frame
 from rxfeed.instrument import Instrument
 from rxfeed.kernels.validate import ValidateKernel, ValidateStats
 from rxfeed.kernels.validate_frames import validate_frame
@@ -18,6 +17,7 @@ from rxfeed.model import Depth, Quote, Reject, Tick
 from rxfeed.rules import DEFAULT, Rule
 
 from ._sink import Sink, sink
+from ._turns import Turns
 
 E = TypeVar("E", bound=Tick | Quote | Depth | Frame[Tick] | Frame[Quote] | Frame[Depth])
 
@@ -51,8 +51,7 @@ def _subscribe(
     rejects: Sink[Reject] | None,
 ) -> abc.DisposableBase:
     emit, passes = observer.on_next, kernel.passes
-    waiting: deque[E] = deque()
-    busy = False
+    turns = Turns(observer)
 
     def report() -> None:
         heard = kernel.take_rejects()
@@ -61,52 +60,48 @@ def _subscribe(
                 rejects(reject)
 
     def judge(element: Any) -> list[Any]:
-        if isinstance(element, Frame):
-            frame = validate_frame(kernel, cast("Frame[Tick]", element))
-            return [] if frame is None else [frame]
-        if not isinstance(element, (Tick, Quote, Depth)):
+        if is_frame(element):
+            frame = validate_frame(kernel, element)
+            passed: list[Any] = [] if frame is None else [frame]
+        elif isinstance(element, (Tick, Quote, Depth)):
+            passed = [*kernel.element(element)]
+        else:
             raise TypeError(f"validate takes Tick, Quote, Depth or frames of them, got {type(element).__name__}")
-        return kernel.element(element)
+        report()
+        return passed
 
     def on_next(element: E) -> None:
-        nonlocal busy
-        if busy:
-            waiting.append(element)
-            return
-        try:
-            ordinary = type(element) is Tick and passes(element)
-        except Exception as error:
-            observer.on_error(error)
-            return
-        if ordinary:
-            emit(element)
-            return
-        busy = True
-        try:
-            waiting.append(element)
-            while waiting:
+        if not turns.busy:
+            try:
+                ordinary = type(element) is Tick and passes(element)
+            except Exception as error:
+                turns.fail(error)
+                return
+            if ordinary:
+                turns.busy = True
                 try:
-                    passed = judge(waiting.popleft())
-                    report()
-                except Exception as error:
-                    waiting.clear()
-                    observer.on_error(error)
-                    return
-                for one in passed:
-                    emit(one)
-        finally:
-            busy = False
+                    emit(element)
+                finally:
+                    turns.busy = False
+                if turns.waiting:
+                    turns.go()
+                return
+        turns.take(lambda: judge(element))
+
+    def last() -> list[Any]:
+        kernel.finish()
+        report()
+        return []
+
+    def on_error(error: Exception) -> None:
+        turns.take(last)
+        turns.fail(error)
 
     def on_completed() -> None:
-        try:
-            kernel.finish()
-            report()
-        except Exception as error:
-            observer.on_error(error)
-            return
-        observer.on_completed()
+        turns.take(last)
+        turns.complete()
 
-    return source.subscribe(on_next, observer.on_error, on_completed, scheduler=scheduler)
+    return source.subscribe(on_next, on_error, on_completed, scheduler=scheduler)
 
 
 def validate(
@@ -132,7 +127,7 @@ def validate(
     Raises:
         RuleError: a rule twice, or one that does not fit an instrument.
 
-    Ends: with the source. On completion suspects that nothing confirmed are rejected; on an error they are dropped.
+    Ends: with the source; before that, suspects that nothing confirmed are rejected.
     Drops: what a rule rejects; `rejects` hears of it.
     Clock: none; times are compared with each element's `received`.
     """

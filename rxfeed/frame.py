@@ -94,7 +94,7 @@ class Frame(Generic[T]):
         """Return rows of one kind as a frame; `kind` need be said only when there may be none.
 
         Raises:
-            InputError: no row and no kind, or a value does not fit its column, such as None for a price or an int beyond 64 bits.
+            InputError: no row and no kind, or a value that does not fit its column: None for a price, an int beyond 64 bits.
         """
         rows = list(rows)
         if kind is None:

@@ -388,15 +388,16 @@ class RuleError(RxfeedError, ValueError):
 
 
 def _lag(frame: Frame[Tick], good: Callable[[Any], Any]) -> Mask | None:
-    """Judge `received - time` of the rows that have both."""
+    """Judge `received - time` of the rows that have both; UNKNOWN_TIME is so far back that the difference would wrap."""
+    time = np.maximum(frame.column("time"), -(1 << 62))
     received, unknown = frame.df["received"], frame.df["received"].null_count()
     if unknown == len(frame):
         return None
     if unknown == 0:
-        ok = good(frame.column("received") - frame.column("time"))
+        ok = good(frame.column("received") - time)
     else:
         known = received.is_not_null().to_numpy()
-        ok = ~known | good(received.to_physical().fill_null(0).to_numpy() - frame.column("time"))
+        ok = ~known | good(received.to_physical().fill_null(0).to_numpy() - time)
     if ok.all():
         return None
     order = frame.groups.order

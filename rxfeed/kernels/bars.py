@@ -6,6 +6,7 @@ other when the input changes, and holds what they share: the plan, the closed ba
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -22,9 +23,9 @@ from rxfeed.kernels.parts import Parts
 from rxfeed.kernels.plan import Plan, Tally
 from rxfeed.kernels.rowlane import RowLane
 from rxfeed.kernels.symbols import Symbols
-from rxfeed.model import Bar, Flag, Reject, Tick, merge
+from rxfeed.model import Bar, Flag, Reject, Tick, merge, sums
 from rxfeed.times import FOREVER
-from rxfeed.windows import Windows
+from rxfeed.windows import Window, Windows
 
 FRAME_ROWS = 65_536
 """Large frames are cut to this: it fits the cache, and is about twice as fast as whole ones."""
@@ -89,20 +90,24 @@ class BarsKernel:
             PartialRefused: it reaches over an edge of the finest window, is not of revision 0, or is from history.
         """
         self._to_rows()
-        if not bar.count or bar.flags & Flag.FILLED:
-            if bar.count is None:
-                raise PartialRefused(f"a bar from history replaces and cannot be merged: {bar}")
+        if bar.flags & Flag.FILLED:
             return []
         if bar.revision != 0:
             raise PartialRefused(f"a partial bar must have revision 0, or ticks would count twice, got {bar.revision}: {bar}")
-        assert bar.first_time is not None
-        assert bar.last_time is not None
+        try:
+            known = sums(bar)
+        except ValueError as error:
+            raise PartialRefused(str(error)) from None
         grid = self.plan.grids(bar.symbol)[0]
-        segment = grid.segment(bar.first_time)
-        if segment is not None and not bar.last_time < segment.window(bar.first_time).end:
+        first, last = grid.segment(known.first_time), grid.segment(known.last_time)
+        if first != last or (first is not None and known.last_time >= first.window(known.first_time).end):
             raise PartialRefused(
                 f"a partial bar must lie inside one window of the finest timeframe, {self.plan.names[0]}, got {bar}"
             )
+        for price in (bar.open, bar.high, bar.low, bar.close):
+            if not math.isfinite(price):
+                self.tally.reject(Reject(bar, "finite", f"price must be finite, got {price}"), known.ticks)
+                return []
         return self._rows.partial(bar)
 
     def frame(self, frame: Frame[Tick]) -> list[Bar]:
@@ -147,6 +152,14 @@ class BarsKernel:
         end = self._lane.due()
         return None if end is None else end + self.plan.lateness
 
+    def opened_before(self, time: int) -> bool:
+        """Whether a window that ends before `time` was opened since this was last asked."""
+        if self._lane is self._frames:
+            due = self._frames.due()
+            return due is not None and due < time
+        earliest, self._rows.earliest = self._rows.earliest, FOREVER
+        return earliest < time
+
     def watermark(self, symbol: str) -> int | None:
         """One symbol's watermark; None before its first tick."""
         return self._lane.watermark(symbol)
@@ -167,7 +180,7 @@ class BarsKernel:
                     window = segment.window(start)
                     part = msgspec.structs.replace(
                         bar, timeframe=self.plan.names[consumer], start=window.start, end=window.end,
-                        trade_date=segment.trade_date, flags=bar.flags & ~Flag.SHORT | Flag.SHORT * window.short,
+                        trade_date=segment.trade_date, flags=bar.flags & ~Flag.SHORT | self._flags(window),
                     )  # fmt: skip
                     key = symbol, consumer, window.start
                     merged = merge(bars.get(key), part)
@@ -176,6 +189,10 @@ class BarsKernel:
         order = sorted((symbol, bar.end, level) for (symbol, level, _), bar in bars.items() if self.plan.emitted[level])
         by_end = {(symbol, bar.end, level): bar for (symbol, level, _), bar in bars.items()}
         return [msgspec.structs.replace(by_end[o], revision=-1, flags=by_end[o].flags | Flag.PARTIAL) for o in order]
+
+    def _flags(self, window: Window) -> int:
+        began = self.tally.began
+        return Flag.SHORT * window.short | Flag.GAP * (began is not None and window.start < began)
 
     @property
     def stats(self) -> BarsStats:

@@ -59,6 +59,14 @@ class Filler:
         closed.sort(key=lambda item: item[:3])
         return [bar for *_, bar in closed] + revised
 
+    def due(self, now: int) -> int | None:
+        """When the next empty window may end, or None before the first bar. While a market is closed: a step from `now`."""
+        step = min(
+            (lane.latest.end - lane.latest.start for lanes in self._lanes.values() for lane in lanes.values()), default=0
+        )
+        ends = [lane.end for lanes in self._lanes.values() for lane in lanes.values()]
+        return max(min(ends), now) + step if step else None
+
     def _add(self, lane: _Lane, bar: Bar) -> None:
         lane.bars[bar.start] = lane.latest = bar
         lane.end = bar.end

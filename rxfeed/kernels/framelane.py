@@ -23,6 +23,8 @@ from rxfeed.kernels.symbols import Symbols
 from rxfeed.model import Bar, Flag, Reject, Tick
 from rxfeed.times import FOREVER, iso
 
+Output = tuple[list[tuple[int, Parts]], list[Bar]]
+"""Closed bars by level, finest first, and revisions."""
 _INHERITED = ~int(Flag.SHORT | Flag.PARTIAL)
 
 
@@ -34,19 +36,22 @@ class FrameLane:
         self.open = [Parts.empty() for _ in plan.names]
         self.marks: Ints = np.empty(0, np.int64)
 
-    def frame(self, frame: Frame[Tick]) -> tuple[list[tuple[int, Parts]], list[Bar]]:
+    def frame(self, frame: Frame[Tick]) -> Output:
         """Return the closed bars `(level, rows)`, finest first, and the revisions that late rows made."""
         self._grow(frame.groups.symbols)
+        return self._all_or_none(lambda before: self._frame(frame, before))
+
+    def _all_or_none(self, act: Callable[[Ints], Output]) -> Output:
+        """If one timeframe fails, every one is as it was. Kept bars change only after all that can fail."""
         before, opens, counted = self.marks.copy(), list(self.open), self.tally.save()
         try:
-            return self._frame(frame, before)
+            return act(before)
         except BaseException:
-            # One timeframe failed: every one is as it was. Kept bars change only after all that can fail.
             self.marks, self.open = before, opens
             self.tally.restore(counted)
             raise
 
-    def _frame(self, frame: Frame[Tick], before: Ints) -> tuple[list[tuple[int, Parts]], list[Bar]]:
+    def _frame(self, frame: Frame[Tick], before: Ints) -> Output:
         tally = self.tally
         rows = Rows(frame, self.symbols.number(frame.groups.symbols))
         self._drop_non_finite(rows, frame)
@@ -65,13 +70,16 @@ class FrameLane:
 
     def mark(self, time: int) -> list[tuple[int, Parts]]:
         """Raise the watermark of every symbol that has one to `time` and return what closes."""
-        before = self.marks.copy()
-        self.marks = np.where(self.marks == NEVER, NEVER, np.maximum(self.marks, time))
-        return self._close(Parts.empty(), self._none(), before, [])[0]
+
+        def act(before: Ints) -> Output:
+            self.marks = np.where(before == NEVER, NEVER, np.maximum(before, time))
+            return self._close(Parts.empty(), self._none(), before, [])
+
+        return self._all_or_none(act)[0]
 
     def finish(self) -> list[tuple[int, Parts]]:
         """Close everything; windows that end after the watermark are PARTIAL."""
-        return self._close(Parts.empty(), self._none(), self.marks.copy(), [], finish=True)[0]
+        return self._all_or_none(lambda before: self._close(Parts.empty(), self._none(), before, [], finish=True))[0]
 
     def open_bars(self) -> list[tuple[int, Bar]]:
         """As `RowLane.open_bars`."""
@@ -243,9 +251,7 @@ class FrameLane:
         np.add.reduceat(price * size, heads, out=floats[p.NOTIONAL])
         return out
 
-    def _close(
-        self, base: Parts, late: list[Parts], before: Ints, posts: list[Parts], *, finish: bool = False
-    ) -> tuple[list[tuple[int, Parts]], list[Bar]]:
+    def _close(self, base: Parts, late: list[Parts], before: Ints, posts: list[Parts], *, finish: bool = False) -> Output:
         """Merge new rows into what is open, level by level, and take out what the watermarks close; then revise.
 
         At each level there are many rows in order, reduced from those that closed one level below, and a few: what was

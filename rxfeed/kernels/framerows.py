@@ -87,7 +87,9 @@ def less(marks: Ints, by: int) -> Ints:
 def running_maximum(time: Ints, begin: Ints, starts: Ints) -> Ints:
     """Return each block's running maximum of `time`, beginning from `begin`."""
     sizes = np.diff(starts)
-    low = int(time.min())
+    low, high = int(time.min()), max(int(time.max()), int(begin.max()))
+    if high - low >= 1 << 62:
+        return _by_block(time, begin, starts)
     floor = np.maximum(begin, low)
     shifted = np.maximum(time, np.repeat(floor, sizes)) - low
     span = int(shifted.max()) + 1
@@ -95,6 +97,12 @@ def running_maximum(time: Ints, begin: Ints, starts: Ints) -> Ints:
         # One pass over all blocks: lift each above the one before, so that no maximum carries over.
         lift = np.repeat(np.arange(len(sizes)) * span, sizes)
         return np.maximum.accumulate(shifted + lift) - lift + low
-    for first, last in zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True):
-        np.maximum.accumulate(shifted[first:last], out=shifted[first:last])
-    return shifted + low
+    return _by_block(time, begin, starts)
+
+
+def _by_block(time: Ints, begin: Ints, starts: Ints) -> Ints:
+    """The same, block by block, for times so far apart that their differences do not fit int64."""
+    out = time.copy()
+    for low, first, last in zip(begin.tolist(), starts[:-1].tolist(), starts[1:].tolist(), strict=True):
+        np.maximum.accumulate(np.maximum(time[first:last], low), out=out[first:last])
+    return out

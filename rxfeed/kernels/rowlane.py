@@ -54,6 +54,8 @@ class RowLane:
     def __init__(self, plan: Plan, kept: Kept, tally: Tally, enter: Callable[[], None]) -> None:
         self.plan, self.kept, self.tally = plan, kept, tally
         self._enter = enter
+        self.earliest = FOREVER
+        """The least end of the finest windows opened since somebody set this to FOREVER."""
         self.symbols: dict[str, Symbol] = {}
         self.tick: Callable[[Tick], list[Bar] | None] = self._make_tick()
 
@@ -69,7 +71,9 @@ class RowLane:
             if not a.last_time <= time < a.due:
                 return roll(symbol, a, t, time) if time >= a.end else slow(t)
             price, size = t.price, t.size
-            notional = a.notional + price * size  # a tick of a wrong type fails here, before anything has changed
+            # A tick of a wrong type fails in these two lines, before anything has changed.
+            notional = a.notional + price * size
+            last = time > a.last_time or t.seq > a.last_seq
             if not a.low <= price <= a.high:
                 if price - price != 0.0:  # inf or nan
                     return slow(t)
@@ -85,7 +89,7 @@ class RowLane:
                 a.buy += size
             elif side == 2:
                 a.sell += size
-            if time > a.last_time or t.seq > a.last_seq:
+            if last:
                 a.close = price
                 a.last_time = time
                 a.last_seq = t.seq
@@ -137,7 +141,7 @@ class RowLane:
         a.sell = size if side == 2 else 0
         a.first_time = a.last_time = time
         a.first_seq = a.last_seq = seq
-        a.due = a.end
+        a.due = min(a.end, symbol.coarse_end + plan.lateness)
         symbol.watermark = time
         return [bar] if plan.emitted[0] else []
 
@@ -326,8 +330,11 @@ class RowLane:
         acc.start, acc.end = start, end
         acc.flags = part.flags & INHERITED | flags | self._gap(start)
         accs.insert(place, acc)
-        if level and end < symbol.coarse_end:
-            symbol.coarse_end = end
+        if level:
+            if end < symbol.coarse_end:
+                symbol.coarse_end = end
+        elif end < self.earliest:
+            self.earliest = end
 
     def _close(self, symbol: Symbol, mark: int | None, out: list[Bar]) -> None:
         """Close in the order (end, finer first) what `mark` makes due, or everything for None."""
@@ -375,6 +382,7 @@ class RowLane:
             symbol.current = _NOTHING
             return
         a = symbol.current = accs[-1]
-        a.due = a.end if len(accs) == 1 else min(a.end, accs[0].end + self.plan.lateness)
+        lateness = self.plan.lateness
+        a.due = min(a.end, accs[0].end + lateness, symbol.coarse_end + lateness)
         if a.last_time < mark - self.plan.horizon:
             a.due = NEVER  # a mark went past the horizon: each tick must be looked at

@@ -7,15 +7,17 @@ back, all rows pass. Only the symbols for which that is not so go through the ro
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TypeVar, cast
 
 import numpy as np
 import polars as pl
 
 from rxfeed.frame import Array, Frame
+from rxfeed.instrument import Instrument
 from rxfeed.kernels.validate import Memory, ValidateKernel
 from rxfeed.model import Depth, Quote, Tick
-from rxfeed.rules import Mask
+from rxfeed.rules import Mask, Rule
 
 E = TypeVar("E", Tick, Quote, Depth)
 
@@ -63,13 +65,32 @@ def _first_failed(kernel: ValidateKernel, frame: Frame[Tick], memories: list[Mem
     instruments = [memory.instrument for memory in memories]
     failed: Array | None = None
     for number, rule in enumerate(kernel.stateless):
-        good = rule.passes(frame, instruments)
+        if failed is not None and rule.order == Rule.order:
+            good = _of_survivors(rule, frame, instruments, failed < 0)
+        else:
+            good = rule.passes(frame, instruments)
         if good is None or good.all():
             continue
         if failed is None:
             failed = np.full(len(frame), -1, np.int16)
         failed[(failed < 0) & ~good] = number
     return failed
+
+
+def _of_survivors(rule: Rule, frame: Frame[Tick], instruments: Sequence[Instrument | None], alive: Mask) -> Mask:
+    """Ask a user's rule only about the rows that passed all before it, as it would be asked row by row."""
+    good = np.ones(len(frame), np.bool_)
+    rows = np.flatnonzero(alive)
+    if not len(rows):
+        return good
+    order, starts = frame.groups.order, frame.groups.starts
+    keep = np.zeros(len(frame), np.bool_)
+    keep[rows if order is None else order[rows]] = True
+    present = np.flatnonzero(np.diff(np.searchsorted(rows, starts))).tolist()
+    judged = rule.passes(frame.filter(keep), [instruments[block] for block in present])
+    if judged is not None:
+        good[rows] = judged
+    return good
 
 
 def _troubled(
@@ -91,8 +112,8 @@ def _troubled(
         before[1:] = price[:-1]
         before[first] = [math.nan if memory.last is None else memory.last for memory in mine]
         good &= _near(price, before, mine, sizes[blocks])
-        none = first[np.isnan(before[first])]
-        good[none] = True
+        good[first] |= [memory.last is None for memory in mine]
+        good &= np.isfinite(price)
         good[first] &= [not memory.pending for memory in mine]
         final = price[last].tolist()
     else:
@@ -127,7 +148,8 @@ def _near(price: Array, before: Array, memories: list[Memory], sizes: Array) -> 
     room = np.abs(before)
     room *= f
     room += d
-    far = price - before
+    with np.errstate(invalid="ignore"):  # where prices need not be finite, each is looked at by itself
+        far = price - before
     np.abs(far, out=far)
     return far <= room
 

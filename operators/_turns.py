@@ -1,0 +1,93 @@
+"""Elements take turns: an operator decides, changes its state, and only then emits; what comes in meanwhile waits behind.
+
+Without this a subscriber that feeds the source from its own `on_next` would see elements out of order, or lose some.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from reactivex import abc
+
+Act = Callable[[], Iterable[Any]]
+
+
+class Turns:
+    """The queue in front of one observer.
+
+    Args:
+        observer: who gets what acts return.
+        stop: called once, when it is over: completed, failed or disposed of.
+    """
+
+    __slots__ = ("_stop", "busy", "ended", "observer", "waiting")
+
+    def __init__(self, observer: abc.ObserverBase[Any], stop: Callable[[], None] | None = None) -> None:
+        self.observer = observer
+        self.waiting: deque[Act] = deque()
+        self.busy = False
+        self.ended = False
+        self._stop = stop
+
+    def take(self, act: Act) -> None:
+        """Run `act` and emit what it returns, now or when those before are done. If it raises, the stream ends with that."""
+        self.waiting.append(act)
+        if not self.busy:
+            self.go()
+
+    def emit(self, elements: Iterable[Any]) -> None:
+        """Emit what was decided already; to be called only when not `busy`."""
+        self.busy = True
+        emit = self.observer.on_next
+        try:
+            for element in elements:
+                emit(element)
+        finally:
+            self.busy = False
+        if self.waiting:
+            self.go()
+
+    def go(self) -> None:
+        """Run what waits."""
+        self.busy = True
+        emit = self.observer.on_next
+        try:
+            while self.waiting and not self.ended:
+                try:
+                    out = self.waiting.popleft()()
+                except Exception as error:
+                    self.end()
+                    self.observer.on_error(error)
+                    return
+                for element in out:
+                    emit(element)
+        finally:
+            self.busy = False
+
+    def complete(self) -> None:
+        """Complete, behind what waits."""
+
+        def act() -> Iterable[Any]:
+            self.end()
+            self.observer.on_completed()
+            return ()
+
+        self.take(act)
+
+    def fail(self, error: Exception) -> None:
+        """End with an error, behind what waits."""
+
+        def act() -> Iterable[Any]:
+            raise error
+
+        self.take(act)
+
+    def end(self) -> None:
+        """Nothing more: drop what waits, and stop."""
+        if not self.ended:
+            self.ended = True
+            self.waiting.clear()
+            if self._stop is not None:
+                self._stop()

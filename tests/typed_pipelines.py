@@ -1,0 +1,42 @@
+"""What pyright must infer of pipelines, lambdas after them included. `make lint` checks it; nothing runs it."""
+
+from __future__ import annotations
+
+from typing import assert_type
+
+import polars as pl
+from reactivex import Observable
+from reactivex import operators as rxo
+
+import rxfeed
+from rxfeed import Bar, Frame, Quote, Tick
+from rxfeed import operators as ops
+
+
+def rows() -> None:
+    ticks = rxfeed.replay("ticks.parquet")
+    assert_type(ticks, Observable[Tick])
+    assert_type(ticks.pipe(ops.validate()), Observable[Tick])
+    assert_type(ticks.pipe(ops.validate(), ops.bars("1m")), Observable[Bar])
+    assert_type(ticks.pipe(ops.bars("1m"), ops.bars("5m")), Observable[Bar])
+    assert_type(ticks.pipe(ops.bars("1m"), ops.where(lambda bar: bar.close > bar.open)), Observable[Bar])
+    assert_type(ticks.pipe(ops.validate(), rxo.map(lambda tick: tick.price)), Observable[float])
+    assert_type(ticks.pipe(ops.bars("1m"), rxo.map(lambda bar: bar.vwap)), Observable[float | None])
+
+
+def frames() -> None:
+    frames = rxfeed.replay("ticks.parquet", frames=True)
+    assert_type(frames, Observable[Frame[Tick]])
+    assert_type(frames.pipe(ops.validate()), Observable[Frame[Tick]])
+    assert_type(frames.pipe(ops.bars("1m", frames=True)), Observable[Frame[Bar]])
+    assert_type(frames.pipe(ops.bars("1m")), Observable[Bar])
+    assert_type(frames.pipe(ops.where(pl.col("price") > 1), ops.each()), Observable[Tick])
+    assert_type(frames.pipe(ops.bars("1m", frames=True), rxo.map(lambda frame: frame.df.height)), Observable[int])
+
+
+def between() -> None:
+    ticks = rxfeed.replay("ticks.parquet")
+    assert_type(ticks.pipe(ops.batch(1000)), Observable[Frame[Tick]])
+    assert_type(ticks.pipe(ops.batch(1000), ops.validate(), ops.bars("1m")), Observable[Bar])
+    quotes = rxfeed.synthetic(1).quotes()
+    assert_type(quotes.pipe(ops.validate()), Observable[Quote])
