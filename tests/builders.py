@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date
 from typing import Any
 
 import msgspec
+from reactivex import Observable, abc
 
 from rxfeed.frame import Frame
 from rxfeed.kernels import bars as bars_kernel
 from rxfeed.kernels.bars import BarsKernel
-from rxfeed.model import Bar, Tick
+from rxfeed.model import Bar, Flag, Tick
 from rxfeed.times import SECOND
 from rxfeed.windows import Windows
 
@@ -31,7 +33,7 @@ def tick(
 
 def ticks(*rows: tuple[float, float] | tuple[float, float, int], symbol: str = "A") -> list[Tick]:
     """Ticks from `(seconds after T0, price[, size])`, numbered in order."""
-    return [tick(*row, symbol=symbol, seq=seq) for seq, row in enumerate(rows)]
+    return [tick(row[0], row[1], row[2] if len(row) > 2 else 1, symbol=symbol, seq=seq) for seq, row in enumerate(rows)]
 
 
 def bar(**changes: Any) -> Bar:
@@ -70,3 +72,67 @@ def frame_lane(rows: int = 1, piece: int | None = None) -> Iterator[None]:
 
 def frame(rows: list[Tick]) -> Frame[Tick]:
     return Frame.of(rows, Tick)
+
+
+def line(bar: Bar) -> str:
+    """A bar in brief: symbol, timeframe, seconds after T0, open-close, ticks, revision, flags."""
+    flags = "".join(f" {flag.name}" for flag in Flag if flag & bar.flags)
+    at = (bar.start - T0) / SECOND
+    return f"{bar.symbol} {bar.timeframe} {at:g}: {bar.open:g}-{bar.close:g} x{bar.count} r{bar.revision}{flags}"
+
+
+def lines(bars: Iterable[Bar] | None) -> list[str]:
+    return [line(b) for b in bars or ()]
+
+
+class Recorder(abc.ObserverBase[Any]):
+    """An observer that notes what it gets, and then calls `react` with each element."""
+
+    def __init__(self, react: Callable[[Any], None] | None = None) -> None:
+        self.elements: list[Any] = []
+        self.error: Exception | None = None
+        self.completed = False
+        self._react = react
+
+    def on_next(self, value: Any) -> None:
+        assert self.error is None
+        assert not self.completed
+        self.elements.append(value)
+        if self._react is not None:
+            self._react(value)
+
+    def on_error(self, error: Exception) -> None:
+        assert self.error is None
+        assert not self.completed
+        self.error = error
+
+    def on_completed(self) -> None:
+        assert self.error is None
+        assert not self.completed
+        self.completed = True
+
+    @property
+    def lines(self) -> list[str]:
+        return lines(self.elements)
+
+    def to(self, source: Observable[Any], scheduler: abc.SchedulerBase | None = None) -> Recorder:
+        self.subscription = source.subscribe(self, scheduler=scheduler)
+        return self
+
+
+def beats(marble: str) -> list[tuple[int, str]]:
+    """`(column, token)` of a marble; what is in one pair of parentheses comes at one time."""
+    found: list[tuple[int, str]] = []
+    together: int | None = None
+    for match in re.finditer(r"[()|]|\[\w+\]|\w+", marble):
+        if match[0] in "()":
+            together = match.start() if match[0] == "(" else None
+        else:
+            found.append((match.start() if together is None else together, match[0]))
+    return found
+
+
+def marbles(operator: Callable[..., Any]) -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:
+    """The beats of the source and of the result, as the operator's docstring draws them."""
+    drawn = [text.split()[0] for text in (operator.__doc__ or "").splitlines() if text.strip().startswith("--")]
+    return beats(drawn[0]), beats(drawn[1])

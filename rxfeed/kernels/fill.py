@@ -61,11 +61,10 @@ class Filler:
 
     def due(self, now: int) -> int | None:
         """When the next empty window may end, or None before the first bar. While a market is closed: a step from `now`."""
-        step = min(
-            (lane.latest.end - lane.latest.start for lanes in self._lanes.values() for lane in lanes.values()), default=0
-        )
-        ends = [lane.end for lanes in self._lanes.values() for lane in lanes.values()]
-        return max(min(ends), now) + step if step else None
+        latest = [lane.latest for lanes in self._lanes.values() for lane in lanes.values()]
+        if not latest:
+            return None
+        return max(min(bar.end for bar in latest), now) + min(bar.end - bar.start for bar in latest)
 
     def _add(self, lane: _Lane, bar: Bar) -> None:
         lane.bars[bar.start] = lane.latest = bar

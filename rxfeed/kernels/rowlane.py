@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable
+from datetime import date
 from operator import attrgetter, itemgetter
 
 from rxfeed.kernels.acc import GAP, INHERITED, PARTIAL, Acc, Window, acc_of, bar_of, copy_of, merge_into, window_in
@@ -25,9 +26,14 @@ class Symbol:
 
     `coarser`: from when to when the windows of all levels but the finest stay as they are, and these windows.
     `coarse_end`: the earliest end of an open window above the finest level.
+    `roll_until`: before this time a finest window that ends is the only one that does, and merges into `container`; the
+    next one lies in the segment and the coarser windows of `rolling`.
     """
 
-    __slots__ = ("coarse_end", "coarser", "current", "grids", "kept", "name", "opens", "segments", "watermark")
+    __slots__ = (
+        "coarse_end", "coarser", "container", "current", "grids", "kept", "name", "opens", "roll_until", "rolling",
+        "segments", "watermark",
+    )  # fmt: skip
 
     def __init__(self, name: str, grids: tuple[Grid, ...], kept: SymbolKept) -> None:
         self.name = name
@@ -36,11 +42,15 @@ class Symbol:
         self.watermark = NEVER
         self.current = _NOTHING
         self.opens: list[list[Acc]] = [[] for _ in grids]
-        self.segments: list[Segment | None] = [None] * len(grids)
+        self.segments = [_NOWHERE] * len(grids)
         self.coarser: tuple[int, int, tuple[Window, ...]] = (0, 0, ())
         self.coarse_end = FOREVER
+        self.container = _NOTHING
+        self.roll_until = NEVER
+        self.rolling: tuple[Segment, tuple[Window, ...]] = (_NOWHERE, ())
 
 
+_NOWHERE = Segment(0, 0, 0, 1, date.min)
 _NOTHING = Acc()
 _NOTHING.last_time, _NOTHING.due, _NOTHING.end = NEVER, NEVER, NEVER
 
@@ -108,29 +118,19 @@ class RowLane:
         plan = self.plan
         price, size, side, seq = t.price, t.size, t.side, t.seq
         notional = price * size
-        lo, hi, coarser = symbol.coarser
-        limit = time - plan.lateness
-        up = plan.only_consumer
-        segment = symbol.segments[0]
         if (
-            not lo <= time < hi
-            or up == 0
-            or segment is None
-            or not segment.lo <= time < segment.hi
-            or a.end > limit
-            or symbol.coarse_end <= limit
+            time >= symbol.roll_until
             or symbol.watermark > time
-            or len(symbol.opens[0]) != 1
+            or (plan.lateness and a.end + plan.lateness > time)
             or price - price != 0.0
         ):
             return self._slow(t)
-        containers = symbol.opens[up]
-        if not containers or (container := containers[-1]).start != coarser[up - 1][0] or a.windows[up] is not coarser[up - 1]:
-            return self._slow(t)
+        container = symbol.container
         bar = bar_of(symbol.name, plan.names[0], a.start, a.end, a, a.windows[0][3], a.flags)
         self.tally.closed += a.count
         merge_into(container, a)
         symbol.kept.put(0, bar, container.end, time - plan.horizon)
+        segment, coarser = symbol.rolling
         window = window_in(segment, time)
         a.start, a.end, flags, _ = window
         a.windows = (window, *coarser)
@@ -232,7 +232,7 @@ class RowLane:
         for symbol in self.symbols.values():
             symbol.watermark = max(symbol.watermark, symbol.current.last_time)
             self._close(symbol, None, out)
-            symbol.current = _NOTHING
+            self._settle(symbol, symbol.watermark)
             symbol.coarse_end = FOREVER
         return out
 
@@ -303,11 +303,11 @@ class RowLane:
 
     def _window(self, symbol: Symbol, level: int, time: int) -> Window | None:
         segment = symbol.segments[level]
-        if segment is None or not segment.lo <= time < segment.hi:
-            segment = symbol.grids[level].segment(time)
-            if segment is None:
+        if not segment.lo <= time < segment.hi:
+            found = symbol.grids[level].segment(time)
+            if found is None:
                 return None
-            symbol.segments[level] = segment
+            symbol.segments[level] = segment = found
         return window_in(segment, time)
 
     def _gap(self, start: int) -> int:
@@ -378,11 +378,18 @@ class RowLane:
     def _settle(self, symbol: Symbol, mark: int) -> None:
         """Choose the window that the ordinary path works on, and until when it may."""
         accs = symbol.opens[0]
+        symbol.roll_until = NEVER
         if not accs:
             symbol.current = _NOTHING
             return
         a = symbol.current = accs[-1]
-        lateness = self.plan.lateness
+        lateness, up = self.plan.lateness, self.plan.only_consumer
+        if up and len(accs) == 1 and symbol.opens[up]:
+            symbol.container = symbol.opens[up][-1]
+            segment, (_, until, coarser) = symbol.segments[0], symbol.coarser
+            if a.windows[up] is coarser[up - 1] and symbol.container.start == coarser[up - 1][0]:
+                symbol.rolling = segment, coarser
+                symbol.roll_until = min(until, segment.hi, symbol.coarse_end + lateness)
         a.due = min(a.end, accs[0].end + lateness, symbol.coarse_end + lateness)
         if a.last_time < mark - self.plan.horizon:
             a.due = NEVER  # a mark went past the horizon: each tick must be looked at
