@@ -9,13 +9,13 @@ from typing import Any
 from reactivex import Observable, abc
 from reactivex.disposable import CompositeDisposable, Disposable
 
-from rxfeed.clock import Timer
+from rxfeed.clock import Clock, Timer
 from rxfeed.frame import Frame, is_frame
 from rxfeed.instrument import Instrument
 from rxfeed.kernels.bars import FRAME_ROWS, BarsKernel
 from rxfeed.kernels.fill import Filler
 from rxfeed.model import Bar, Reject, Tick
-from rxfeed.scheduler import clock_of
+from rxfeed.scheduler import own_clock
 from rxfeed.times import FOREVER
 from rxfeed.windows import Windows
 
@@ -34,10 +34,10 @@ class Settings:
     updates: int | None
     fill: bool
     grace: int | None
-    instruments: Mapping[str, Instrument] | None
+    instruments: Mapping[str, Instrument]
     rejects: Sink[Reject] | None
     frames: bool
-    scheduler: abc.SchedulerBase | None
+    clock: Clock | None
 
     def kernel(self) -> BarsKernel:
         return BarsKernel(self.windows, lateness=self.lateness, horizon=self.horizon, instruments=self.instruments)
@@ -55,7 +55,8 @@ class Shell:
         self, settings: Settings, kernel: BarsKernel, observer: abc.ObserverBase[Any], scheduler: abc.SchedulerBase | None
     ) -> None:
         self.settings, self.kernel, self.scheduler = settings, kernel, scheduler
-        self.clock = clock_of(settings.scheduler or scheduler)
+        self.clock = settings.clock or own_clock(scheduler)
+        kernel.tally.heard = settings.rejects is not None
         self.filler = Filler(kernel.plan) if settings.fill else None
         self.watch = ZoneWatch(kernel.plan.sessions)
         self.turns = Turns(observer, self._stop)

@@ -4,15 +4,16 @@ out as a revision; every timeframe is made in the same pass, all or none.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Generic, Literal, TypeVar, cast, overload
+from collections.abc import Callable
+from typing import Any, Generic, Literal, TypeVar, overload
 
 from reactivex import Observable, abc
 
 from rxfeed.frame import Frame
-from rxfeed.instrument import Instrument
+from rxfeed.instrument import Instruments, by_symbol
 from rxfeed.kernels.bars import BarsKernel, BarsStats
 from rxfeed.model import Bar, Reject, Tick
+from rxfeed.scheduler import Timed, clock_of
 from rxfeed.sessions import Session
 from rxfeed.times import Duration, nanoseconds
 from rxfeed.windows import Anchor, Windows
@@ -65,10 +66,10 @@ def bars(
     updates: Duration | None = ...,
     fill: Literal["previous"] | None = ...,
     grace: Duration | None = ...,
-    instruments: Mapping[str, Instrument] | Iterable[Instrument] | None = ...,
+    instruments: Instruments = ...,
     rejects: abc.ObserverBase[Reject] | Callable[[Reject], None] | None = ...,
     frames: Literal[False] = ...,
-    scheduler: abc.SchedulerBase | None = ...,
+    scheduler: Timed = ...,
 ) -> Bars[Bar]: ...
 @overload
 def bars(
@@ -80,10 +81,10 @@ def bars(
     updates: Duration | None = ...,
     fill: Literal["previous"] | None = ...,
     grace: Duration | None = ...,
-    instruments: Mapping[str, Instrument] | Iterable[Instrument] | None = ...,
+    instruments: Instruments = ...,
     rejects: abc.ObserverBase[Reject] | Callable[[Reject], None] | None = ...,
     frames: Literal[True],
-    scheduler: abc.SchedulerBase | None = ...,
+    scheduler: Timed = ...,
 ) -> Bars[Frame[Bar]]: ...
 def bars(
     *timeframes: str | Windows,
@@ -94,10 +95,10 @@ def bars(
     updates: Duration | None = None,
     fill: Literal["previous"] | None = None,
     grace: Duration | None = "1s",
-    instruments: Mapping[str, Instrument] | Iterable[Instrument] | None = None,
+    instruments: Instruments = None,
     rejects: abc.ObserverBase[Reject] | Callable[[Reject], None] | None = None,
     frames: bool = False,
-    scheduler: abc.SchedulerBase | None = None,
+    scheduler: Timed = None,
 ) -> Bars[Any]:
     """Make bars of several timeframes in one pass.
 
@@ -124,8 +125,9 @@ def bars(
         instruments: those with a session of their own use it.
         rejects: an observer or callable that hears of ticks that are not finite or too late. Never completed.
         frames: whether bars come as frames, one for each element, or 65,536 rows of it, that closes any.
-        scheduler: whose clock marks and updates go by: that of the source (live, or the replay's); by default the
-            subscriber's. With none, only ticks move the watermark.
+        scheduler: the clock that marks and updates go by, or its scheduler: that of the source (live, or the replay's). By
+            default the subscriber's, if it is one of ours: a wall clock that happens to be around must not judge a replay.
+            With none, only ticks move the watermark.
 
     Returns:
         An operator from ticks, frames of ticks or partial bars to bars; its `stats` count the ticks.
@@ -151,9 +153,6 @@ def bars(
         raise ValueError(f'fill must be "previous" or None, got {fill!r}')
     if updates is not None and nanoseconds(updates, name="updates") == 0:
         raise ValueError(f"updates must be more than 0, got {updates!r}")
-    named = cast("Mapping[str, Instrument] | None", instruments)
-    if instruments is not None and not isinstance(instruments, Mapping):
-        named = {i.symbol: i for i in instruments}
     return Bars(
         Settings(
             windows=windows,
@@ -162,9 +161,9 @@ def bars(
             updates=None if updates is None else nanoseconds(updates, name="updates"),
             fill=fill is not None,
             grace=None if grace is None else nanoseconds(grace, name="grace"),
-            instruments=named,
+            instruments=by_symbol(instruments),
             rejects=sink(rejects),
             frames=frames,
-            scheduler=scheduler,
+            clock=clock_of(scheduler),
         )
     )

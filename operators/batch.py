@@ -11,7 +11,7 @@ from reactivex.disposable import CompositeDisposable, Disposable
 from rxfeed.clock import Clock, Timer
 from rxfeed.frame import Frame
 from rxfeed.model import Bar, Depth, Quote, Tick
-from rxfeed.scheduler import clock_of
+from rxfeed.scheduler import Timed, clock_of, own_clock
 from rxfeed.times import Duration, nanoseconds
 
 from ._turns import Turns
@@ -20,7 +20,7 @@ T = TypeVar("T", Tick, Quote, Depth, Bar)
 
 
 def batch(
-    size: int = 65_536, period: Duration | None = None, *, scheduler: abc.SchedulerBase | None = None
+    size: int = 65_536, period: Duration | None = None, *, scheduler: Timed = None
 ) -> Callable[[Observable[T]], Observable[Frame[T]]]:
     """Gather rows into frames of `size`, or of what came within `period`.
 
@@ -31,7 +31,7 @@ def batch(
     Args:
         size: rows a frame, 1 or more.
         period: a frame that has waited this long since its first row goes out as it is. It needs a clock.
-        scheduler: whose clock the period goes by; the subscriber's by default.
+        scheduler: the clock that the period goes by, or its scheduler; the subscriber's by default, if it is one of ours.
 
     Returns:
         An operator from rows of one kind to frames.
@@ -51,7 +51,7 @@ def batch(
 
     def operator(source: Observable[T]) -> Observable[Frame[T]]:
         def subscribe(observer: abc.ObserverBase[Frame[T]], subscriber: abc.SchedulerBase | None = None) -> abc.DisposableBase:
-            clock: Clock | None = clock_of(scheduler or subscriber)
+            clock: Clock | None = clock_of(scheduler) or own_clock(subscriber)
             if wait is not None and clock is None:
                 raise ValueError("batch with a period needs a clock: give it or subscribe() a scheduler")
             rows: list[T] = []

@@ -4,13 +4,13 @@ element passes, waits until the market confirms it, or goes to an observer of re
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from reactivex import Observable, abc
 
 from rxfeed.frame import Frame, is_frame
-from rxfeed.instrument import Instrument
+from rxfeed.instrument import Instruments, by_symbol
 from rxfeed.kernels.validate import ValidateKernel, ValidateStats
 from rxfeed.kernels.validate_frames import validate_frame
 from rxfeed.model import Depth, Quote, Reject, Tick
@@ -50,6 +50,7 @@ def _subscribe(
     kernel: ValidateKernel,
     rejects: Sink[Reject] | None,
 ) -> abc.DisposableBase:
+    kernel.heard = rejects is not None
     emit, passes = observer.on_next, kernel.passes
     turns = Turns(observer)
 
@@ -106,7 +107,7 @@ def _subscribe(
 
 def validate(
     *rules: Rule,
-    instruments: Mapping[str, Instrument] | None = None,
+    instruments: Instruments = None,
     rejects: abc.ObserverBase[Reject] | Callable[[Reject], None] | None = None,
 ) -> Validate:
     """Pass the elements that every rule accepts; on frames the same as row by row.
@@ -117,7 +118,7 @@ def validate(
 
     Args:
         rules: values of `rxfeed.rules`, in any order, as theirs is fixed; none for `rules.DEFAULT`.
-        instruments: by symbol: tick size, session, who may be negative.
+        instruments: `Instrument` values, or a mapping of them by symbol: tick size, session, who may be negative.
         rejects: an observer or a callable that hears each `Reject`: element, rule and reason. It is never completed, since
             several stages may share one. A frame's rejects come before what passes of it.
 
@@ -131,5 +132,5 @@ def validate(
     Drops: what a rule rejects; `rejects` hears of it.
     Clock: none; times are compared with each element's `received`.
     """
-    chosen = rules or DEFAULT
-    return Validate(lambda: ValidateKernel(chosen, instruments), sink(rejects))
+    chosen, named = rules or DEFAULT, by_symbol(instruments)
+    return Validate(lambda: ValidateKernel(chosen, named), sink(rejects))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Final
+from collections.abc import Iterable, Mapping
+from typing import Final, cast
 
 import msgspec
 
@@ -71,6 +72,26 @@ class Instrument(msgspec.Struct, frozen=True):
             if _is_multiple(price, count, step):
                 return count
         raise ValueError(f"price of {self.symbol} must be a multiple of {step}, got {price}")
+
+
+Instruments = Mapping[str, Instrument] | Iterable[Instrument] | None
+"""Instruments by symbol, or just instruments."""
+
+
+def by_symbol(instruments: Instruments) -> dict[str, Instrument]:
+    """Return instruments by symbol.
+
+    Raises:
+        TypeError: something else than an `Instrument` is among them.
+    """
+    if isinstance(instruments, Mapping):
+        named = dict(cast("Mapping[str, Instrument]", instruments))
+    else:
+        named = {str(getattr(i, "symbol", i)): i for i in instruments or ()}
+    for instrument in named.values():
+        if not isinstance(instrument, Instrument):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"instruments must be Instrument values, got {instrument!r}")
+    return named
 
 
 def _is_multiple(price: float, count: int, step: float) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, TypeVar
+from typing import Any, ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -22,10 +22,9 @@ from rxfeed.grids import SPAN, Grid
 from rxfeed.instrument import Instrument
 from rxfeed.model import UNKNOWN_TIME, Depth, DepthKind, Quote, Tick
 from rxfeed.sessions import Session
-from rxfeed.times import Duration, iso, nanoseconds
+from rxfeed.times import FOREVER, Duration, iso, nanoseconds
 
 Element = Tick | Quote | Depth
-E = TypeVar("E", Tick, Quote, Depth)
 Mask = npt.NDArray[np.bool_]
 Instruments = Sequence[Instrument | None]
 
@@ -69,9 +68,9 @@ class KnownTime(Rule):
     order = 0
 
     def reason(self, element: Element, instrument: Instrument | None) -> str | None:
-        if element.time > UNKNOWN_TIME:
+        if UNKNOWN_TIME < element.time <= FOREVER:
             return None
-        return "time is unknown: year 1, or before what int64 nanoseconds hold (1677)"
+        return "time is unknown: year 1, or outside of what int64 nanoseconds hold (1677 to 2262)"
 
     def passes(self, frame: Frame[Tick], instruments: Instruments) -> Mask | None:
         time = frame.column("time")
@@ -172,6 +171,8 @@ class Size(Rule):
             least, sizes = self.least, (element.size,)
         else:
             least, sizes = 0, (element.bid_size, element.ask_size) if isinstance(element, Quote) else (element.size,)
+        if isinstance(element, Tick) and not isinstance(element.size, int):  # pyright: ignore[reportUnnecessaryIsInstance]
+            return f"size must be a whole number of lots, got {element.size!r}"
         for size in sizes:
             if size is not None and not least <= size <= self.most:
                 return f"size must be from {least} to {self.most} lots, got {size}"
@@ -318,7 +319,7 @@ class Where(Rule):
         return good if order is None else good[order]
 
 
-def where(name: str, check: Callable[[E], bool], expr: pl.Expr | None = None) -> Where:
+def where(name: str, check: Callable[[Any], bool], expr: pl.Expr | None = None) -> Where:
     """Return a rule that passes the elements for which `check` is true.
 
     Args:
@@ -326,6 +327,8 @@ def where(name: str, check: Callable[[E], bool], expr: pl.Expr | None = None) ->
         check: from an element to whether it passes.
         expr: the same on the columns of a frame, which spares frames a call a row.
     """
+    if not callable(check):
+        raise TypeError(f"check must be a callable from an element to whether it passes, got {check!r}")
     if name in ORDER:
         raise ValueError(f"name must not be one of the built-in rules, got {name!r}")
     return Where(name, check, expr)

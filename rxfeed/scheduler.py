@@ -220,14 +220,28 @@ class _SchedulerClock:
         return self._own
 
 
-def clock_of(scheduler: abc.SchedulerBase | None) -> Clock | None:
-    """Return the clock behind a scheduler: its own for ours, None for None, and else one that reads and asks the scheduler.
+Timed = abc.SchedulerBase | Clock | None
+"""What tells an operator the time: a clock, or a scheduler."""
 
-    With a scheduler that is not ours the clock is exact to a microsecond, and its `now` is the scheduler's `now`: the wall
-    clock for most, virtual seconds since 1970 for `TestScheduler`.
+
+def clock_of(timed: Timed) -> Clock | None:
+    """Return the clock behind a scheduler: its own for ours, and else one that reads and asks the scheduler.
+
+    A clock is returned as it is, and None for None. With a scheduler that is not ours the clock is exact to a microsecond,
+    and its `now` is the scheduler's `now`: the wall clock for most, virtual seconds since 1970 for `TestScheduler`.
+
+    Raises:
+        TypeError: it is neither.
     """
-    if scheduler is None:
-        return None
-    if isinstance(scheduler, ClockScheduler):
-        return scheduler.clock
-    return _SchedulerClock(scheduler)
+    if isinstance(timed, ClockScheduler):
+        return timed.clock
+    if isinstance(timed, abc.SchedulerBase):
+        return _SchedulerClock(timed)
+    if timed is not None and not hasattr(timed, "call_at"):
+        raise TypeError(f"scheduler must be a clock or a scheduler, got {timed!r}")
+    return timed
+
+
+def own_clock(scheduler: abc.SchedulerBase | None) -> Clock | None:
+    """Return the clock of a scheduler if it is one of ours, else None."""
+    return scheduler.clock if isinstance(scheduler, ClockScheduler) else None

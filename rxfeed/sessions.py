@@ -265,6 +265,8 @@ def get(name: str | Session) -> Session:
     """
     if isinstance(name, Session):
         return name
+    if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"session must be a Session or its name, got {name!r}")
     if name in _KNOWN:
         zone, days, opening, closing = _KNOWN[name]
         return Session(name, zone, {days: (opening, closing)})

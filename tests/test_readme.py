@@ -43,7 +43,7 @@ def test_the_blocks_run_as_printed(tmp_path: Path) -> None:
                 elif not command.startswith(NOT_RUN):
                     program, *args = shlex.split(command)
                     assert program == "rxfeed"
-                    assert ran([sys.executable, "-m", "rxfeed.cli", *args], tmp_path) == SECONDS.sub("(… s)", output)
+                    assert ran([sys.executable, "-m", "rxfeed", *args], tmp_path) == SECONDS.sub("(… s)", output)
     assert printed
 
 

@@ -33,9 +33,9 @@ class Summary:
     def lines(self) -> list[str]:
         """Return it for people."""
         c = self.counts
-        lines = [f"{c.read:,} ticks read, {c.in_bars:,} in bars"]
+        lines = [f"{_count(c.read, 'tick')} read, {c.in_bars:,} in bars"]
         if self.late:
-            lines.append(f"  {self.late:,} of them late, {self.revisions:,} revisions")
+            lines.append(f"  {self.late:,} of them late, {_count(self.revisions, 'revision')}")
         if c.rejected:
             by_rule = ", ".join(f"{rule} {n:,}" for rule, n in c.rejected.items())
             where = f", in {self.rejects}" if self.rejects else ""
@@ -44,5 +44,9 @@ class Summary:
             lines.append(f"  {c.outside_session:,} outside_session: no bar")
         bars = ", ".join(f"{timeframe} {n:,}" for timeframe, n in self.bars.items())
         where = "" if self.output == "-" else f" in {self.output}"
-        lines.append(f"{sum(self.bars.values()):,} bars{where}: {bars} ({self.seconds:.2f} s)")
+        lines.append(f"{_count(sum(self.bars.values()), 'bar')}{where}: {bars} ({self.seconds:.2f} s)")
         return lines
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"

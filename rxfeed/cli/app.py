@@ -56,7 +56,7 @@ _register()
 
 
 class _Terminated(BaseException):
-    """SIGTERM, as an exception, so that temporary files are removed."""
+    """SIGTERM or SIGHUP, as an exception, so that temporary files are removed."""
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -128,6 +128,8 @@ def _on_sigterm() -> signal.Handlers | None:
 
     try:
         before = signal.signal(signal.SIGTERM, stop)
+        if hasattr(signal, "SIGHUP"):
+            signal.signal(signal.SIGHUP, stop)
     except ValueError:  # not the main thread: signals are somebody else's business
         return None
     return before  # pyright: ignore[reportReturnType]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rxfeed.cli import _options as options
-from rxfeed.cli._errors import usage
+from rxfeed.cli._errors import Usage, usage
 
 if TYPE_CHECKING:
     from rxfeed.cli._files import Output
@@ -54,7 +54,9 @@ def bars(
     if target is not None:
         check_output("-o", target, inputs)
     if rejects is not None:
-        check_output("--rejects", rejects, [*inputs, *([target] if target else [])])
+        check_output("--rejects", rejects, inputs)
+        if target and target.resolve() == rejects.resolve():
+            raise Usage(f"-o and --rejects must be two files, got {rejects} for both")
     if fill is not None:
         options.one_of("--fill", fill, ("previous", "none"))
     from rxfeed.cli._job import Job

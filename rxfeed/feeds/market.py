@@ -13,10 +13,11 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from rxfeed.errors import InputError
 from rxfeed.frame import Array
 from rxfeed.instrument import Instrument
 from rxfeed.sessions import Session
-from rxfeed.times import SECOND
+from rxfeed.times import SECOND, iso
 
 BLOCK: Final = 65_536
 
@@ -27,6 +28,7 @@ _SHARED: Final = 0.3, 0.75
 """Part of the trades at the very time of the one before, when it is calm and in a burst."""
 _FASTER: Final = 20
 """How much shorter the gaps of a burst are."""
+FARTHEST: Final = 7_258_118_400 * SECOND  # the year 2200
 _GRAIN: Final = 1_000
 _DAYS: Final = 14 * 86_400 * SECOND
 
@@ -120,6 +122,8 @@ def blocks(seed: int, grids: Sequence[Grid], start: int, rate: float, session: S
         rng = np.random.default_rng((seed, number))
         burst = _states(rng)
         gaps = np.floor(rng.exponential(1.0, BLOCK) * np.where(burst, 1.0 / _FASTER, 1.0) * _mean_gap(rate) / _GRAIN)
+        if elapsed + float(gaps.sum()) * _GRAIN > FARTHEST - start:
+            raise InputError(f"a market from {iso(start)} at {rate:g} trades a second would run on beyond the year 2200")
         gaps = gaps.astype(np.int64) * _GRAIN + _GRAIN
         shared = rng.random(BLOCK) < np.where(burst, _SHARED[1], _SHARED[0])
         shared[0] = False

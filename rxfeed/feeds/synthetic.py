@@ -18,13 +18,13 @@ from reactivex import Observable
 from rxfeed import sessions
 from rxfeed.clock import Clock, ReplayClock
 from rxfeed.feeds.book import depth_rows, quote_rows
-from rxfeed.feeds.market import Grid, Trades, blocks
+from rxfeed.feeds.market import FARTHEST, Grid, Trades, blocks
 from rxfeed.feeds.playing import PIECE, made, play
 from rxfeed.feeds.readers import CHUNK
 from rxfeed.frame import SYMBOL, TICK_SCHEMA, Frame
 from rxfeed.instrument import Instrument
 from rxfeed.model import Depth, Quote, Tick
-from rxfeed.times import Duration, nanoseconds
+from rxfeed.times import Duration, iso, nanoseconds
 
 _KNOWN: Final[Mapping[str, tuple[float, float]]] = {
     "MNQ": (0.25, 21_500.0), "MES": (0.25, 5_900.0), "NQ": (0.25, 21_500.0), "ES": (0.25, 5_900.0), "CL": (0.01, 72.0),
@@ -230,6 +230,8 @@ def synthetic(
         grids.append(Grid.of(one, max(price, 1_000 * one.tick_size)))
     if not chosen:
         raise ValueError("symbols must not be empty")
+    if not 0 <= start < FARTHEST:
+        raise ValueError(f"start must be from 1970 to 2200, got {iso(start)}")
     end = None if duration is None else start + nanoseconds(duration, name="duration")
     hours = None if session is None else sessions.get(session)
     return Market(seed, chosen, grids, start=start, end=end, rate=rate, n=n, session=hours)

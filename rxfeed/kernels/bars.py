@@ -7,7 +7,6 @@ other when the input changes, and holds what they share: the plan, the closed ba
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -15,7 +14,7 @@ import polars as pl
 
 from rxfeed.errors import InputError, PartialRefused
 from rxfeed.frame import BAR_SCHEMA, Frame
-from rxfeed.instrument import Instrument
+from rxfeed.instrument import Instruments, by_symbol
 from rxfeed.kernels import parts as p
 from rxfeed.kernels.framelane import FrameLane
 from rxfeed.kernels.kept import Kept
@@ -67,10 +66,8 @@ class BarsKernel:
         instruments: by symbol; those with a session of their own use it instead of that of `windows`.
     """
 
-    def __init__(
-        self, windows: Windows, *, lateness: int = 0, horizon: int = 0, instruments: Mapping[str, Instrument] | None = None
-    ) -> None:
-        sessions = {s: windows.with_session(i.session) for s, i in (instruments or {}).items() if i.session is not None}
+    def __init__(self, windows: Windows, *, lateness: int = 0, horizon: int = 0, instruments: Instruments = None) -> None:
+        sessions = {s: windows.with_session(i.session) for s, i in by_symbol(instruments).items() if i.session is not None}
         self.plan = Plan(windows, sessions, lateness, min(horizon, FOREVER))
         self.tally = Tally()
         self._symbols = Symbols()

@@ -175,10 +175,13 @@ class FrameLane:
     def _reject(self, frame: Frame[Tick], rows: Rows, which: Ints, reason: Callable[[int], tuple[str, str]]) -> None:
         if not len(which):
             return
+        if not self.tally.heard:
+            self.tally.rejected[reason(int(which[0]))[0]] += len(which)
+            return
         origin = which if rows.origin is None else rows.origin[which]
-        for row, at in zip(which.tolist(), origin.tolist(), strict=True):
-            rule, text = reason(row)
-            rows.rejects.append((at, Reject(frame.slice(at, 1).rows()[0], rule, text)))
+        ticks = Frame(frame.df[origin], Tick).rows()
+        for row, at, tick in zip(which.tolist(), origin.tolist(), ticks, strict=True):
+            rows.rejects.append((at, Reject(tick, *reason(row))))
 
     def _tell(self, rows: Rows) -> None:
         """Count the rejects in the order of the frame's rows."""

@@ -62,9 +62,11 @@ def _grids(windows: Windows) -> tuple[Grid, ...]:
 class Tally:
     """Ticks by what became of them (a partial bar counts its `count`), and the rejects nobody has heard of yet."""
 
-    __slots__ = ("began", "closed", "outside", "rejected", "rejects")
+    __slots__ = ("began", "closed", "heard", "outside", "rejected", "rejects")
 
     def __init__(self) -> None:
+        self.heard = True
+        """Whether anybody asks for rejects; if not, they are only counted."""
         self.closed = 0
         self.outside = 0
         self.rejected: Counter[str] = Counter()
@@ -73,7 +75,8 @@ class Tally:
 
     def reject(self, reject: Reject, count: int) -> None:
         self.rejected[reject.rule] += count
-        self.rejects.append(reject)
+        if self.heard:
+            self.rejects.append(reject)
 
     def save(self) -> tuple[int, int, Counter[str], int, int | None]:
         """What `restore` needs to undo everything counted from now on."""

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from rxfeed.instrument import Instrument
+from rxfeed.instrument import Instrument, Instruments, by_symbol
 from rxfeed.model import UNKNOWN_TIME, Reject, Tick
 from rxfeed.rules import (
     DEFAULT,
@@ -77,8 +77,11 @@ class ValidateKernel:
         RuleError: a rule is given twice, or does not fit an instrument.
     """
 
-    def __init__(self, rules: Sequence[Rule] = DEFAULT, instruments: Mapping[str, Instrument] | None = None) -> None:
-        self.instruments = dict(instruments or {})
+    def __init__(self, rules: Sequence[Rule] = DEFAULT, instruments: Instruments = None) -> None:
+        self.instruments = by_symbol(instruments)
+        for rule in rules:
+            if not isinstance(rule, Rule):  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise TypeError(f"rules must be values of rxfeed.rules, such as rules.Finite(), got {rule!r}")
         names = [rule.name for rule in rules]
         if twice := [name for name in names if names.count(name) > 1]:
             raise RuleError(f"a rule may be given once, got {twice[0]!r} {names.count(twice[0])} times")
@@ -90,6 +93,8 @@ class ValidateKernel:
         self._grid = any(isinstance(rule, OnGrid) for rule in ordered)
         self.memories: dict[str, Memory] = {}
         self.rejected: Counter[str] = Counter()
+        self.heard = True
+        """Whether anybody asks for rejects; if not, they are only counted."""
         self.received = 0  # by the slow way; the quick one counts its own
         self._rejects: list[Reject] = []
         for instrument in self.instruments.values():
@@ -126,7 +131,7 @@ class ValidateKernel:
                 memory.low <= price <= memory.high
                 and ((good := memory.good) is None or price in good)
                 and least <= t.size <= most
-                and (time > UNKNOWN_TIME if received is None else ahead <= received - time <= stale)
+                and (UNKNOWN_TIME < time <= FOREVER if received is None else ahead <= received - time <= stale)
             ):
                 memory.last = price
                 count += 1
@@ -229,7 +234,8 @@ class ValidateKernel:
 
     def reject(self, element: Element, rule: str, reason: str) -> None:
         self.rejected[rule] += 1
-        self._rejects.append(Reject(element, rule, reason))
+        if self.heard:
+            self._rejects.append(Reject(element, rule, reason))
 
     def _reject_back(self, memory: Memory, tick: Tick) -> None:
         self.reject(tick, "going_back", f"time must not go back, got {iso(tick.time)} after {iso(memory.time)}")

@@ -49,8 +49,7 @@ def _ticks(kernel: ValidateKernel, frame: Frame[Tick]) -> Frame[Tick] | None:
     if failed is not None:
         bad = np.flatnonzero(failed >= 0)
         blocks: list[int] = (np.searchsorted(frame.groups.starts, bad, "right") - 1).tolist()
-        for at, rule, block in zip(origin[bad].tolist(), failed[bad].tolist(), blocks, strict=True):
-            events.reject(at, rule, memories[block])
+        events.reject(origin[bad], failed[bad].tolist(), [memories[block] for block in blocks])
     keep = np.zeros(len(frame), np.bool_)
     keep[origin if passed is None else origin[passed]] = True
     for block in troubled:
@@ -162,11 +161,16 @@ class _Events:
         self.rejects: list[tuple[int, Tick, str, str]] = []
         self.emitted: list[tuple[int, Tick]] = []
 
-    def reject(self, at: int, rule: int, memory: Memory) -> None:
-        tick = self.frame.slice(at, 1).rows()[0]
-        which = self.kernel.stateless[rule]
-        reason = which.reason(tick, memory.instrument)
-        self.rejects.append((at, tick, which.name, reason or f"{which.name} failed on the frame, but passes on the row"))
+    def reject(self, at: Array, rules: list[int], memories: list[Memory]) -> None:
+        stateless = self.kernel.stateless
+        if not self.kernel.heard:
+            self.kernel.rejected.update(stateless[rule].name for rule in rules)
+            return
+        ticks = Frame(self.frame.df[at], Tick).rows()
+        for place, tick, rule, memory in zip(at.tolist(), ticks, rules, memories, strict=True):
+            which = stateless[rule]
+            reason = which.reason(tick, memory.instrument)
+            self.rejects.append((place, tick, which.name, reason or f"{which.name} failed on the frame, but passes on the row"))
 
     def remember(self, memory: Memory, at: Array) -> None:
         kernel = self.kernel

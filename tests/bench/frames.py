@@ -43,7 +43,7 @@ def check(df: pl.DataFrame) -> float:
     for timeframe, theirs in zip(TIMEFRAMES, eager(df), strict=True):
         a = mine.filter(pl.col("timeframe") == timeframe).sort("symbol", "start").select(columns)
         b = theirs.with_columns(pl.col("symbol").cast(pl.String)).sort("symbol", "window").select(columns)
-        assert a.equals(b.cast(dict(a.schema))), f"polars and rxfeed disagree on {timeframe}"
+        assert a.equals(b.cast(a.schema)), f"polars and rxfeed disagree on {timeframe}"
     return df.height / mine.filter(pl.col("timeframe") == "1s").height
 
 

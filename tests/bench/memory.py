@@ -29,7 +29,11 @@ def resident() -> float:
 def grow(lane: str, ticks: int, rate: float) -> float:
     """Return the growth in MB from the first tenth to the end."""
     source: Subject[Tick | Frame[Tick]] = Subject()
-    source.pipe(ops.validate(), ops.bars(*TIMEFRAMES, session=SESSION, frames=lane == "frames")).subscribe(_let_go)
+    checked = source.pipe(ops.validate())
+    if lane == "frames":
+        checked.pipe(ops.bars(*TIMEFRAMES, session=SESSION, frames=True)).subscribe(_let_go)
+    else:
+        checked.pipe(ops.bars(*TIMEFRAMES, session=SESSION)).subscribe(_let_go)
     market: Iterator[Frame[Tick]] = synthetic(1, symbols=SYMBOLS, rate=rate, n=ticks, session=SESSION).frames()
     early, seen = 0.0, 0
     for frame in market:

@@ -13,7 +13,7 @@ import pytest
 import rxfeed
 from tests.cli.conftest import Cli
 
-RUN = [sys.executable, "-m", "rxfeed.cli"]
+RUN = [sys.executable, "-m", "rxfeed"]
 
 
 def test_help_and_version(cli: Cli) -> None:

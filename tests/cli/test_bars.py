@@ -46,7 +46,7 @@ def test_one_output_holds_the_last_revision_of_every_bar_in_a_fixed_order(cli: C
     assert (first["open"], first["high"], first["low"], first["close"]) == (100.0, 102.0, 100.0, 102.0)
     assert (first["volume"], first["count"], first["buy_volume"], first["sell_volume"]) == (7, 3, 5, 2)
     assert (first["revision"], bars["first_time"].to_physical()[0] % 10**9) == (1, 1)
-    assert ran.err.splitlines()[:2] == ["6 ticks read, 6 in bars", "  1 of them late, 1 revisions"]
+    assert ran.err.splitlines()[:2] == ["6 ticks read, 6 in bars", "  1 of them late, 1 revision"]
     assert ran.err.splitlines()[2].startswith("5 bars in bars.parquet: 1s 3, 1m 2 (")
 
 

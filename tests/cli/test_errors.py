@@ -59,7 +59,7 @@ def good(cli: Cli) -> Path:
         (["-t", "1m", "-o", "bars.xlsx"], "-o must end in one of .parquet .csv"),
         (["-t", "1m", "--rejects", "r.txt"], "--rejects must end in one of"),
         (["-t", "1m", "-o", "good.parquet"], "-o good.parquet is an input"),
-        (["-t", "1m", "-o", "b.csv", "--rejects", "b.csv"], "--rejects b.csv is an input"),
+        (["-t", "1m", "-o", "b.csv", "--rejects", "b.csv"], "-o and --rejects must be two files, got b.csv"),
         (["-t", "1m", "-o", "."], "-o must end in"),
         (["-t", "1m", "--nonsense"], "--nonsense"),
         ([], "Missing option '-t'"),

@@ -140,7 +140,7 @@ def test_what_cannot_be_read_goes_to_on_error(tmp_path: Path) -> None:
         ({"speed": -1.0}, "speed must be more than 0"),
         ({"speed": float("nan")}, "speed must be more than 0"),
         ({"chunk": 0}, "chunk must be at least 1, got 0"),
-        ({"order": "size"}, "order must be \"time\" or \"given\", got 'size'"),
+        ({"order": "size"}, 'order must be "time" or "given", got \'size\''),
         ({"time_unit": "h"}, "time_unit must be one of"),
     ],
 )

@@ -1,8 +1,0 @@
-"""`python -m rxfeed.cli`."""
-
-import sys
-
-from rxfeed.cli.app import main
-
-if __name__ == "__main__":
-    sys.exit(main())
