@@ -10,7 +10,7 @@ from reactivex import Observable, abc
 from reactivex.disposable import CompositeDisposable, Disposable
 
 from rxfeed.clock import Clock, Timer
-from rxfeed.frame import Frame, is_frame
+from rxfeed.frame import Frame, is_frame, name_of
 from rxfeed.instrument import Instrument
 from rxfeed.kernels.bars import FRAME_ROWS, BarsKernel
 from rxfeed.kernels.fill import Filler
@@ -68,8 +68,6 @@ class Shell:
 
     def run(self, source: Observable[Any]) -> abc.DisposableBase:
         """Subscribe to the source; the disposable ends it and every timer."""
-        if self.clock is not None and self.settings.updates is not None:
-            self._arm_update()
         try:
             upstream = source.subscribe(self._on_next(), self.turns.fail, self._on_completed, scheduler=self.scheduler)
         except BaseException:
@@ -82,17 +80,18 @@ class Shell:
         turns, tick, step, rejects = self.turns, self.kernel.tick, self._step, self.kernel.tally.rejects
         settings, watch = self.settings, self.watch
         by_event = self.clock is None and settings.updates is not None
+        by_clock = self.clock is not None and settings.updates is not None
         plain = self.clock is None and not by_event and self.filler is None and not settings.frames
 
         def on_next(element: Any) -> None:
-            if turns.busy:
-                turns.take(lambda: self._take(element))
-            elif type(element) is Tick:
+            if type(element) is Tick and not turns.busy:
                 try:
                     bars = tick(element)
                 except Exception as error:
                     turns.fail(error)
                     return
+                if by_clock and self.update_timer is None:
+                    self._arm_update()
                 if bars is None:
                     if by_event and element.time >= self.next_update:
                         step(lambda: self._taken(element, []))
@@ -102,22 +101,26 @@ class Shell:
                     turns.emit(bars)
             elif is_frame(element) and len(element) > FRAME_ROWS:
                 # In pieces that fit the cache; what one closes is out before the next can fail.
-                for at in range(0, len(element), FRAME_ROWS):
-                    self._step(lambda at=at: self._take(element.slice(at, FRAME_ROWS)))
+                pieces = range(0, len(element), FRAME_ROWS)
+                step(*[lambda at=at: self._take(element.slice(at, FRAME_ROWS)) for at in pieces])
             else:
                 step(lambda: self._take(element))
 
         return on_next
 
-    def _step(self, act: Callable[[], list[Any]]) -> None:
-        self.turns.take(act)
-        if self.clock is not None and not self.turns.ended and not self.turns.busy:
-            self._arm_mark()
+    def _step(self, *acts: Callable[[], list[Any]]) -> None:
+        try:
+            self.turns.take(*acts)
+        finally:
+            if self.clock is not None and not self.turns.ended and not self.turns.busy:
+                self._arm_mark()
 
     # --- input
 
     def _take(self, element: Any) -> list[Any]:
         kernel = self.kernel
+        if self.clock is not None and self.settings.updates is not None and self.update_timer is None:
+            self._arm_update()
         if type(element) is Tick:
             return self._taken(element, kernel.tick(element) or [])
         if isinstance(element, Bar):
@@ -131,8 +134,7 @@ class Shell:
                 self._report()
                 return [] if frame is None else [frame]
             return self._shaped(kernel.frame(element), kernel.watermarks(), lambda: self._event_updates(None))
-        kind = f"Frame[{element.kind.__name__}]" if is_frame(element) else type(element).__name__
-        raise TypeError(f"bars takes Tick, Frame[Tick] or partial Bar, got {kind}")
+        raise TypeError(f"bars takes Tick, Frame[Tick] or partial Bar, got {name_of(element)}")
 
     def _taken(self, element: Tick | Bar, bars: list[Bar]) -> list[Any]:
         time = element.time if isinstance(element, Tick) else element.last_time
@@ -195,9 +197,7 @@ class Shell:
                 return
             self.mark_timer.cancel()
             self.mark_timer = None
-        ends = [
-            end for end in (self.kernel.due(), None if self.filler is None else self.filler.due(clock.now)) if end is not None
-        ]
+        ends = [end for end in (self.kernel.due(), None if self.filler is None else self.filler.due()) if end is not None]
         if ends:
             self.mark_end = min(ends)
             self.mark_timer = clock.call_at(max(self.mark_end + grace, clock.now), self._mark)
@@ -219,7 +219,7 @@ class Shell:
         self.update_timer = self.clock.call_at(self.clock.now + self.settings.updates, self._update)
 
     def _update(self) -> None:
-        self._arm_update()
+        self.update_timer = None  # armed again by what comes next: nothing changes by itself
         self._step(lambda: self._shaped([], {}, self._changed))
 
     # --- end

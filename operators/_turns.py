@@ -31,23 +31,16 @@ class Turns:
         self.ended = False
         self._stop = stop
 
-    def take(self, act: Act) -> None:
-        """Run `act` and emit what it returns, now or when those before are done. If it raises, the stream ends with that."""
-        self.waiting.append(act)
+    def take(self, *acts: Act) -> None:
+        """Run acts and emit what they return, now or when those before are done. If one raises, the stream ends with that."""
+        self.waiting.extend(acts)
         if not self.busy:
             self.go()
 
     def emit(self, elements: Iterable[Any]) -> None:
         """Emit what was decided already; to be called only when not `busy`."""
-        self.busy = True
-        emit = self.observer.on_next
-        try:
-            for element in elements:
-                emit(element)
-        finally:
-            self.busy = False
-        if self.waiting:
-            self.go()
+        self.waiting.appendleft(lambda: elements)
+        self.go()
 
     def go(self) -> None:
         """Run what waits."""
@@ -61,8 +54,14 @@ class Turns:
                     self.end()
                     self.observer.on_error(error)
                     return
-                for element in out:
-                    emit(element)
+                rest = iter(out)
+                try:
+                    for element in rest:
+                        emit(element)
+                except BaseException:
+                    # A subscriber raised. If the stream goes on all the same, the others must not miss what it cut off.
+                    self.waiting.appendleft(lambda rest=rest: rest)
+                    raise
         finally:
             self.busy = False
 

@@ -102,9 +102,9 @@ def bars(
 ) -> Bars[Any]:
     """Make bars of several timeframes in one pass.
 
-        --1--2----3--4--|     ticks; windows of three time units
+        --1--2----3--4--|         ticks; a column is half a second, with a clock
         bars("3s")
-        -------a-----b--(c|)
+        --------a----b--(c|)
 
     A window closes when its symbol's watermark, the greatest time of its accepted ticks and marks, is `lateness` past its
     end. That is revision 0. A tick that comes later is merged into its window, which comes out again as the next revision,
@@ -134,6 +134,9 @@ def bars(
 
     Raises:
         ValueError: a timeframe, session, anchor or duration that is not allowed.
+
+    Bars go upward through `bars` too ("1m" into "5m"), as long as none is a revision, which would count twice: give the finer
+    stage `horizon=0`, or ask one stage for both.
 
     Ends: on completion every open window is emitted, PARTIAL if the watermark (at least the clock's time) has not reached
         its end; on an error nothing is. A partial bar that fits no window ends the stream with `PartialRefused`.

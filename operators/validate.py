@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 
 from reactivex import Observable, abc
 
-from rxfeed.frame import Frame, is_frame
+from rxfeed.frame import Frame, is_frame, name_of
 from rxfeed.instrument import Instruments, by_symbol
 from rxfeed.kernels.validate import ValidateKernel, ValidateStats
 from rxfeed.kernels.validate_frames import validate_frame
-from rxfeed.model import Depth, Quote, Reject, Tick
+from rxfeed.model import Bar, Depth, Quote, Reject, Tick
 from rxfeed.rules import DEFAULT, Rule
 
 from ._sink import Sink, sink
@@ -61,13 +61,13 @@ def _subscribe(
                 rejects(reject)
 
     def judge(element: Any) -> list[Any]:
-        if is_frame(element):
+        if is_frame(element) and element.kind is not Bar:
             frame = validate_frame(kernel, element)
             passed: list[Any] = [] if frame is None else [frame]
         elif isinstance(element, (Tick, Quote, Depth)):
             passed = [*kernel.element(element)]
         else:
-            raise TypeError(f"validate takes Tick, Quote, Depth or frames of them, got {type(element).__name__}")
+            raise TypeError(f"validate takes Tick, Quote, Depth or frames of them, got {name_of(element)}")
         report()
         return passed
 

@@ -101,6 +101,8 @@ class Frame(Generic[T]):
             if not rows:
                 raise InputError("a frame of no rows must be told their kind: Frame.of([], Tick)")
             kind = type(rows[0])
+        if others := {type(row).__name__ for row in rows if type(row) is not kind}:
+            raise InputError(f"a frame of {kind.__name__} must be made of nothing else, got {', '.join(sorted(others))} too")
         schema = SCHEMAS[kind]
         columns = list(zip(*map(msgspec.structs.astuple, rows), strict=True)) or [() for _ in schema]
         series: list[pl.Series] = []
@@ -174,6 +176,11 @@ class Frame(Generic[T]):
 def is_frame(element: object) -> TypeGuard[Frame[Any]]:
     """Whether an element of a stream is a frame."""
     return isinstance(element, Frame)
+
+
+def name_of(element: object) -> str:
+    """Return what an element is called in error texts: its type, and of a frame its kind."""
+    return f"Frame[{element.kind.__name__}]" if is_frame(element) else type(element).__name__
 
 
 def _group(symbols: pl.Series) -> Groups:

@@ -171,10 +171,12 @@ def merge(a: Bar | None, b: Bar | None) -> Bar | None:
     Raises:
         ValueError: the two differ in symbol, timeframe or window, or one was replaced from history.
     """
-    if a is None or a.flags & Flag.FILLED:
-        return b if b is not None else a
-    if b is None or b.flags & Flag.FILLED:
-        return a
+    if a is None or b is None:
+        return b if a is None else a
+    if a.flags & b.flags & Flag.FILLED:
+        return max(a, b, key=lambda bar: (bar.revision, bar.close))
+    if (a.flags | b.flags) & Flag.FILLED:
+        return b if a.flags & Flag.FILLED else a
     if (a.symbol, a.timeframe, a.start, a.end) != (b.symbol, b.timeframe, b.start, b.end):
         raise ValueError(f"only partials of one symbol and window merge, got {a} and {b}")
     x, y = sums(a), sums(b)

@@ -26,7 +26,7 @@ from rxfeed.times import FOREVER, Duration, iso, nanoseconds
 
 Element = Tick | Quote | Depth
 Mask = npt.NDArray[np.bool_]
-Instruments = Sequence[Instrument | None]
+Blocks = Sequence[Instrument | None]
 
 
 class Rule:
@@ -42,7 +42,7 @@ class Rule:
         """Return why the element fails, or None if it passes."""
         raise NotImplementedError(f"{type(self).__name__} must say how it judges an element: write its method reason()")
 
-    def passes(self, frame: Frame[Tick], instruments: Instruments) -> Mask | None:
+    def passes(self, frame: Frame[Tick], instruments: Blocks) -> Mask | None:
         """Return which rows pass, in the order of `frame.groups` (block i is of `instruments[i]`); None for all."""
         sizes = np.diff(frame.groups.starts).tolist()
         of_row = [i for i, n in zip(instruments, sizes, strict=True) for _ in range(n)]
@@ -72,7 +72,7 @@ class KnownTime(Rule):
             return None
         return "time is unknown: year 1, or outside of what int64 nanoseconds hold (1677 to 2262)"
 
-    def passes(self, frame: Frame[Tick], instruments: Instruments) -> Mask | None:
+    def passes(self, frame: Frame[Tick], instruments: Blocks) -> Mask | None:
         time = frame.column("time")
         return None if int(time.min()) > UNKNOWN_TIME else frame.grouped("time") > UNKNOWN_TIME
 
@@ -90,7 +90,7 @@ class Finite(Rule):
                 return f"price must be finite, got {price}"
         return None
 
-    def passes(self, frame: Frame[Tick], instruments: Instruments) -> Mask | None:
+    def passes(self, frame: Frame[Tick], instruments: Blocks) -> Mask | None:
         finite = np.isfinite(frame.grouped("price"))
         return None if finite.all() else finite
 
@@ -109,7 +109,7 @@ class Positive(Rule):
                     return f"price must be more than 0, got {price}"
         return None
 
-    def passes(self, frame: Frame[Tick], instruments: Instruments) -> Mask | None:
+    def passes(self, frame: Frame[Tick], instruments: Blocks) -> Mask | None:
         price = frame.grouped("price")
         if price.min() > 0:
             return None
@@ -131,7 +131,7 @@ class OnGrid(Rule):
                     return f"price must be a multiple of {instrument.tick_size}, got {price}"
         return None
 
-    def passes(self, frame: Frame[Tick], instruments: Instruments) -> Mask | None:
+    def passes(self, frame: Frame[Tick], instruments: Blocks) -> Mask | None:
         steps = np.array([math.nan if i is None or i.tick_size is None else i.tick_size for i in instruments])
         if np.isnan(steps).all():
             return None
@@ -178,7 +178,7 @@ class Size(Rule):
                 return f"size must be from {least} to {self.most} lots, got {size}"
         return None
 
-    def passes(self, frame: Frame[Tick], instruments: Instruments) -> Mask | None:
+    def passes(self, frame: Frame[Tick], instruments: Blocks) -> Mask | None:
         size = frame.grouped("size")
         if size.min() >= self.least and size.max() <= self.most:
             return None
@@ -197,7 +197,7 @@ class Crossed(Rule):
             return f"bid must not be above ask, got bid {element.bid} and ask {element.ask}"
         return None
 
-    def passes(self, frame: Frame[Tick], instruments: Instruments) -> Mask | None:
+    def passes(self, frame: Frame[Tick], instruments: Blocks) -> Mask | None:
         return None
 
 
@@ -216,7 +216,7 @@ class Empty(Rule):
             return "a level must have a price, got None"
         return None
 
-    def passes(self, frame: Frame[Tick], instruments: Instruments) -> Mask | None:
+    def passes(self, frame: Frame[Tick], instruments: Blocks) -> Mask | None:
         return None
 
 
@@ -239,7 +239,7 @@ class Future(Rule):
         ahead = (element.time - element.received) / 1e9
         return f"time must be at most {by / 1e9:g} s after received, got {iso(element.time)}, {ahead:.9g} s after"
 
-    def passes(self, frame: Frame[Tick], instruments: Instruments) -> Mask | None:
+    def passes(self, frame: Frame[Tick], instruments: Blocks) -> Mask | None:
         return _lag(frame, lambda lag: lag >= -nanoseconds(self.by))
 
 
@@ -262,7 +262,7 @@ class Stale(Rule):
         behind = (element.received - element.time) / 1e9
         return f"time must be at most {after / 1e9:g} s before received, got {iso(element.time)}, {behind:.9g} s before"
 
-    def passes(self, frame: Frame[Tick], instruments: Instruments) -> Mask | None:
+    def passes(self, frame: Frame[Tick], instruments: Blocks) -> Mask | None:
         return _lag(frame, lambda lag: lag <= nanoseconds(self.after))
 
 
@@ -288,7 +288,7 @@ class OutsideSession(Rule):
             return None
         return f"the market ({session.name}) was closed at {session.local(element.time)}"
 
-    def passes(self, frame: Frame[Tick], instruments: Instruments) -> Mask | None:
+    def passes(self, frame: Frame[Tick], instruments: Blocks) -> Mask | None:
         time = frame.grouped("time")
         own = [self._of(i) for i in instruments]
         if len(set(own)) == 1:
@@ -311,7 +311,7 @@ class Where(Rule):
     def reason(self, element: Element, instrument: Instrument | None) -> str | None:
         return None if self.check(element) else f"{self.name} must hold, got {element}"
 
-    def passes(self, frame: Frame[Tick], instruments: Instruments) -> Mask | None:
+    def passes(self, frame: Frame[Tick], instruments: Blocks) -> Mask | None:
         if self.expr is None:
             return Rule.passes(self, frame, instruments)
         good = frame.df.select(self.expr.fill_null(value=False)).to_series().to_numpy()

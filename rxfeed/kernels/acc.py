@@ -89,7 +89,7 @@ def merge_into(a: Acc, b: Acc) -> None:
         a.low = b.low
     if b.first_time < a.first_time or (b.first_time == a.first_time and b.first_seq < a.first_seq):
         a.open, a.first_time, a.first_seq = b.open, b.first_time, b.first_seq
-    if b.last_time > a.last_time or (b.last_time == a.last_time and b.last_seq > a.last_seq):
+    if b.last_time > a.last_time or (b.last_time == a.last_time and b.last_seq >= a.last_seq):
         a.close, a.last_time, a.last_seq = b.close, b.last_time, b.last_seq
     a.volume += b.volume
     a.count += b.count

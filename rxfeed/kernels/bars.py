@@ -49,7 +49,7 @@ class BarsStats(NamedTuple):
 
 
 class BarsSnapshot(NamedTuple):
-    """A kernel's state as frames: `bars` (open and kept ones, with `level`, `kept` and `limit`), `marks`, `counts`."""
+    """A kernel's state as frames: `bars` (open and kept ones, with `level` and `kept`), `marks`, `counts`."""
 
     bars: pl.DataFrame
     marks: pl.DataFrame
@@ -96,8 +96,13 @@ class BarsKernel:
         except ValueError as error:
             raise PartialRefused(str(error)) from None
         grid = self.plan.grids(bar.symbol)[0]
-        first, last = grid.segment(known.first_time), grid.segment(known.last_time)
-        if first != last or (first is not None and known.last_time >= first.window(known.first_time).end):
+        segment = grid.segment(known.first_time)
+        if segment is not None:
+            end = segment.window(known.first_time).end
+        else:  # outside the session, unless it reaches into one
+            span = grid.session.span_after(known.first_time)
+            end = FOREVER if span is None else span.open
+        if known.last_time >= end:
             raise PartialRefused(
                 f"a partial bar must lie inside one window of the finest timeframe, {self.plan.names[0]}, got {bar}"
             )
@@ -112,7 +117,7 @@ class BarsKernel:
         out: list[Bar] = []
         for piece in self._cut(frame):
             if isinstance(piece, list):
-                out += self._ticks(piece)
+                out += self._rows.ticks(piece)
             else:
                 closed, revised = self._frames.frame(piece)
                 out += self._as_rows(closed)
@@ -124,7 +129,7 @@ class BarsKernel:
         out: list[pl.DataFrame] = []
         for piece in self._cut(frame):
             if isinstance(piece, list):
-                bars = self._ticks(piece)
+                bars = self._rows.ticks(piece)
                 if bars:
                     out.append(Frame.of(bars, Bar).df)
             else:
@@ -214,13 +219,12 @@ class BarsKernel:
 
     def snapshot(self) -> BarsSnapshot:
         """Return the state as frames; `restore` on a kernel made with the same arguments goes on from there."""
-        rows = [(bar, level, False, 0) for level, bar in self._lane.open_bars()]
-        kept = sorted(self._kept.items(), key=lambda item: (item[0], item[2]))
-        rows += [(bar, level, True, limit) for level, bar, limit in kept]
+        rows = [(bar, level, False) for level, bar in self._lane.open_bars()]
+        kept = sorted(self._kept.items(), key=lambda item: (item[0], item[1].end, item[1].symbol))
+        rows += [(bar, level, True) for level, bar in kept]
         bars = Frame.of([row[0] for row in rows], Bar).df.with_columns(
             pl.Series("level", [row[1] for row in rows], dtype=pl.Int32),
             pl.Series("kept", [row[2] for row in rows], dtype=pl.Boolean),
-            pl.Series("limit", [row[3] for row in rows], dtype=pl.Int64),
         )
         marks = self._lane.watermarks()
         t = self.tally
@@ -238,13 +242,17 @@ class BarsKernel:
         """Take over a state, instead of the present one.
 
         Raises:
-            InputError: it was made with other timeframes.
+            InputError: it was made with other timeframes or another session; nothing has changed then.
         """
         rows = Frame(snapshot.bars.select(BAR_SCHEMA.names()), Bar).rows()
-        levels, kept = snapshot.bars["level"].to_list(), snapshot.bars["kept"].to_list()
+        levels: list[int] = snapshot.bars["level"].to_list()
+        kept: list[bool] = snapshot.bars["kept"].to_list()
         for bar, level in zip(rows, levels, strict=True):
             if level >= len(self.plan.names) or self.plan.names[level] != bar.timeframe:
                 raise InputError(f"the snapshot has {bar.timeframe!r} at level {level}, this kernel {self.plan.names}")
+            segment = self.plan.grids(bar.symbol)[level].segment(bar.start)
+            if segment is None or segment.window(bar.start)[:2] != (bar.start, bar.end):
+                raise InputError(f"the snapshot has {bar}, which is no window of this kernel: {self.plan.windows}")
         counts = dict(snapshot.counts.iter_rows())
         t = self.tally
         t.closed, t.outside, t.began = counts.pop("closed"), counts.pop("outside"), counts.pop("began")
@@ -252,9 +260,9 @@ class BarsKernel:
         t.rejected.update({name.removeprefix("rejected:"): n for name, n in counts.items()})
         t.rejects.clear()
         self._kept.clear()
-        for bar, level, is_kept, limit in zip(rows, levels, kept, snapshot.bars["limit"].to_list(), strict=True):
+        for bar, level, is_kept in zip(rows, levels, kept, strict=True):
             if is_kept:
-                self._kept.symbol(bar.symbol).put(level, bar, limit, -FOREVER)
+                self._kept.symbol(bar.symbol).put(level, bar, -FOREVER)
         opens = [(level, bar) for bar, level, is_kept in zip(rows, levels, kept, strict=True) if not is_kept]
         self._rows.load(opens, dict(snapshot.marks.iter_rows()))
         self._lane = self._rows
@@ -271,14 +279,6 @@ class BarsKernel:
             self._frames.load(self._rows.open_bars(), self._rows.watermarks())
             self._rows.leave()
             self._lane = self._frames
-
-    def _ticks(self, ticks: list[Tick]) -> list[Bar]:
-        out: list[Bar] = []
-        for tick in ticks:
-            bars = self.tick(tick)
-            if bars:
-                out += bars
-        return out
 
     def _cut(self, frame: Frame[Tick]) -> list[Frame[Tick] | list[Tick]]:
         """Choose the lane and cut the frame for it."""

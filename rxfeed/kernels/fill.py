@@ -59,12 +59,15 @@ class Filler:
         closed.sort(key=lambda item: item[:3])
         return [bar for *_, bar in closed] + revised
 
-    def due(self, now: int) -> int | None:
-        """When the next empty window may end, or None before the first bar. While a market is closed: a step from `now`."""
-        latest = [lane.latest for lanes in self._lanes.values() for lane in lanes.values()]
-        if not latest:
-            return None
-        return max(min(bar.end for bar in latest), now) + min(bar.end - bar.start for bar in latest)
+    def due(self) -> int | None:
+        """When the next empty window may end, or None before the first bar."""
+        ends = [
+            window.end
+            for symbol, lanes in self._lanes.items()
+            for level, lane in lanes.items()
+            if (window := _next(self.plan.grids(symbol)[level], lane.end)) is not None
+        ]
+        return min(ends, default=None)
 
     def _add(self, lane: _Lane, bar: Bar) -> None:
         lane.bars[bar.start] = lane.latest = bar
@@ -88,6 +91,14 @@ class Filler:
         old = lane.bars.get(bar.start)
         if old is not None and bar.revision <= old.revision:
             bar = msgspec.structs.replace(bar, revision=old.revision + 1)
+        first = next(iter(lane.bars))
+        if bar.start < first:
+            # Before the first bar of all there was nothing to fill from. Now there is, late as it is.
+            grid = self.plan.grids(bar.symbol)[self._level[bar.timeframe]]
+            holes = [_filled(bar, *place, revision=1) for place in _windows(grid, bar.end, first) if place[0].end <= first]
+            lane.bars = {bar.start: bar, **{hole.start: hole for hole in holes}, **lane.bars}
+            yield from (bar, *holes)
+            return
         lane.bars[bar.start] = bar
         yield bar
         starts = sorted(start for start in lane.bars if start >= bar.start)
@@ -125,9 +136,19 @@ def _windows(grid: Grid, time: int, until: int) -> Iterator[tuple[Window, Segmen
             at = window.end
 
 
-def _filled(before: Bar, window: Window, segment: Segment) -> Bar:
+def _next(grid: Grid, time: int) -> Window | None:
+    """Return the first window that begins at or after `time`."""
+    segment = grid.segment(time)
+    if segment is not None:
+        return segment.window(time)
+    span = grid.session.span_after(time)
+    segment = span and grid.segment(span.open)
+    return segment and span and segment.window(span.open)
+
+
+def _filled(before: Bar, window: Window, segment: Segment, revision: int = 0) -> Bar:
     close = before.close
     return Bar(
         before.symbol, before.timeframe, window.start, window.end, close, close, close, close, 0, 0, 0, 0, 0.0,
-        None, None, None, None, segment.trade_date, 0, Flag.FILLED | Flag.SHORT * window.short,
+        None, None, None, None, segment.trade_date, revision, Flag.FILLED | Flag.SHORT * window.short,
     )  # fmt: skip

@@ -235,7 +235,7 @@ class FrameLane:
         heads = np.flatnonzero(head)
         tails = np.append(heads[1:], n) - 1
         size, price = rows.size, rows.price
-        if int(size.max()) > p.MANY:
+        if max(int(size.max()), -int(size.min())) > p.MANY:
             p.check_volume(size, heads)
         out = Parts(np.empty((13, len(heads)), np.int64), np.empty((5, len(heads))))
         ints, floats = out
@@ -268,7 +268,7 @@ class FrameLane:
         if finish:
             touched[:] = True
         result: list[tuple[int, Parts]] = []
-        keep: list[tuple[int, Parts, Ints]] = []
+        keep: list[tuple[int, Parts]] = []
         many = [base, *(Parts.empty() for _ in late[1:])]
         few = [[piece] for piece in late]
         for level, old in enumerate(self.open):
@@ -288,30 +288,27 @@ class FrameLane:
                     closed.ints[p.FLAGS] |= (closed.ints[p.END] > self.marks[closed.ints[p.ID]]) * np.int64(Flag.PARTIAL)
                 if level == 0:
                     self.tally.closed += int(closed.ints[p.COUNT].sum())
-                limits = closed.ints[p.END]
                 for consumer in plan.consumers[level]:
-                    up, end = self._roll(consumer, closed)
-                    limits = np.maximum(limits, end)
+                    up = self._roll(consumer, closed)
                     if ordered:
                         many[consumer] = up
                     else:
                         few[consumer].append(up)
-                keep.append((level, closed, limits))
+                keep.append((level, closed))
                 if plan.emitted[level]:
                     result.append((level, closed))
             self.open[level] = p.join(waiting)
         revisions = self._late_bars(posts)
-        for level, closed, limits in keep:
-            self.kept.put_chunk(level, closed, limits, done)
+        for level, closed in keep:
+            self.kept.put_chunk(level, closed, done)
         revised = [
-            (number, bar.end, level, self.kept.revise(level, bar, limit, int(done[number])))
-            for number, level, bar, limit in revisions
+            (number, bar.end, level, self.kept.revise(level, bar, int(done[number]))) for number, level, bar in revisions
         ]
         revised.sort(key=itemgetter(0, 1, 2))
         return result, [bar for _, _, level, bar in revised if plan.emitted[level]]
 
-    def _roll(self, level: int, rows: Parts) -> tuple[Parts, Ints]:
-        """Reduce rows of a finer level to the windows of `level`; return them, and the end of each finer row's window."""
+    def _roll(self, level: int, rows: Parts) -> Parts:
+        """Reduce rows of a finer level to the windows of `level`."""
         start, end, flags, date, _ = self._windows(level, rows.ints[p.START], rows.ints[p.ID])
         heads = p.runs(rows.ints[p.ID], start)
         up = p.merge_runs(rows, heads)
@@ -319,7 +316,7 @@ class FrameLane:
             up = Parts(rows.ints.copy(), rows.floats.copy())
         up.ints[p.START], up.ints[p.END], up.ints[p.DATE] = start[heads], end[heads], date[heads]
         up.ints[p.FLAGS] = up.ints[p.FLAGS] & _INHERITED | flags[heads] | self._gap(start[heads])
-        return up, end
+        return up
 
     def _late(self, late: Late) -> tuple[list[Parts], list[Parts]]:
         """Return late rows by level: those of coarser windows that were open when they came, and those of closed ones."""
@@ -336,19 +333,16 @@ class FrameLane:
             posts.append(rows.take(np.flatnonzero(closed[level])))
         return opens, posts
 
-    def _late_bars(self, posts: list[Parts]) -> list[tuple[int, int, Bar, int]]:
-        """Return `(symbol, level, partial bar, how long to keep it)` for each closed window that late rows fall into."""
-        out: list[tuple[int, int, Bar, int]] = []
+    def _late_bars(self, posts: list[Parts]) -> list[tuple[int, int, Bar]]:
+        """Return `(symbol, level, partial bar)` for each closed window that late rows fall into."""
+        out: list[tuple[int, int, Bar]] = []
         for level, rows in enumerate(posts):
             if not rows.size:
                 continue
             rows = rows.take(np.lexsort((rows.ints[p.START], rows.ints[p.ID])))
             merged = p.merge_runs(rows, p.runs(rows.ints[p.ID], rows.ints[p.START]))
-            limits = merged.ints[p.END]
-            for consumer in self.plan.consumers[level]:
-                limits = np.maximum(limits, self._at(consumer, merged).ints[p.END])
             ids: list[int] = merged.ints[p.ID].tolist()
             for row, number in enumerate(ids):
                 bar = p.bar_at(merged, row, self.symbols.names[number], self.plan.names[level])
-                out.append((number, level, bar, int(limits[row])))
+                out.append((number, level, bar))
         return out

@@ -50,7 +50,7 @@ class Rows:
         """Whether every block is in the order of (time, seq) and does not begin before its watermark."""
         time, seq = self.time, self.seq
         good = time[1:] >= time[:-1]
-        good &= seq[1:] > seq[:-1]
+        good &= seq[1:] >= seq[:-1]
         good[self.starts[1:-1] - 1] = True
         return bool(good.all()) and bool((time[self.starts[:-1]] >= marks).all())
 

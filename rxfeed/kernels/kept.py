@@ -1,8 +1,7 @@
 """Closed bars that may still change: a late tick merges into its own window until the horizon has passed it.
 
 Both lanes share this store, so switching between rows and frames moves only what is open. Rows put bars one by one;
-frames put whole chunks, of which a bar is made only when something late asks for it. A bar is kept until the window that
-contains it one level up has passed the horizon too, so that a container can always be reduced again from its children.
+frames put whole chunks, of which a bar is made only when something late asks for it.
 """
 
 from __future__ import annotations
@@ -13,36 +12,37 @@ from collections.abc import Callable, Iterator
 import msgspec
 import numpy as np
 
-from rxfeed.kernels.parts import ID, START, Ints, Parts, bar_at
+from rxfeed.kernels.parts import END, ID, START, Ints, Parts, bar_at, join
 from rxfeed.model import Bar, merge
+
+_SMALL = 4_096
 
 
 class SymbolKept:
-    """One symbol's kept bars: for each level a dict by start, and in closing order when each may go."""
+    """One symbol's kept bars: for each level a dict by start, and the starts in the order in which bars came."""
 
     __slots__ = ("bars", "queue")
 
     def __init__(self, levels: int) -> None:
         self.bars: list[dict[int, Bar]] = [{} for _ in range(levels)]
-        self.queue: list[deque[tuple[int, int]]] = [deque() for _ in range(levels)]
+        self.queue: list[deque[int]] = [deque() for _ in range(levels)]
 
-    def put(self, level: int, bar: Bar, limit: int, done: int) -> None:
-        """Keep `bar` until the watermark less the horizon reaches `limit`; let go what `done` has reached."""
+    def put(self, level: int, bar: Bar, done: int) -> None:
+        """Keep `bar`, and let go the bars that `done`, the watermark less the horizon, has passed."""
         bars, queue = self.bars[level], self.queue[level]
-        while queue and queue[0][0] <= done:
-            bars.pop(queue.popleft()[1], None)
+        while queue and bars[queue[0]].end <= done:
+            del bars[queue.popleft()]
         bars[bar.start] = bar
-        queue.append((limit, bar.start))
+        queue.append(bar.start)
 
 
 class Chunk:
-    """Closed bars of one level as columns. `limits` tells when each may go; `taken` those that became rows."""
+    """Closed bars of one level as columns; `taken` are those that became rows."""
 
-    __slots__ = ("_index", "limits", "parts", "taken")
+    __slots__ = ("_index", "parts", "taken")
 
-    def __init__(self, parts: Parts, limits: Ints) -> None:
+    def __init__(self, parts: Parts) -> None:
         self.parts = parts
-        self.limits = limits
         self.taken: set[int] = set()
         self._index: dict[tuple[int, int], int] | None = None
 
@@ -60,7 +60,7 @@ class Chunk:
 
     def live(self, done: Ints) -> Ints:
         """Return the rows still needed, given the watermark less the horizon of every symbol."""
-        keep = self.limits > done[self.parts.ints[ID]]
+        keep = self.parts.ints[END] > done[self.parts.ints[ID]]
         if self.taken:
             keep[list(self.taken)] = False
         return np.flatnonzero(keep)
@@ -87,22 +87,26 @@ class Kept:
         for chunks in self._chunks:
             chunks.clear()
 
-    def put_chunk(self, level: int, parts: Parts, limits: Ints, done: Ints) -> None:
-        """Keep closed bars until `done` (by symbol: watermark less horizon) reaches their `limits`; let old ones go."""
+    def put_chunk(self, level: int, parts: Parts, done: Ints) -> None:
+        """Keep closed bars, and let go those that `done` (by symbol: the watermark less the horizon) has passed."""
         chunks = self._chunks[level]
+        few: list[Parts] = []
         for _ in range(min(2, len(chunks))):
             # Two are looked at for each that comes, in turn, so a symbol that fell silent cannot hold the others for ever.
+            # Small remains are joined, or there would soon be more chunks than rows worth keeping.
             oldest = chunks.popleft()
             live = oldest.live(done)
-            if 2 * len(live) > oldest.parts.size:
+            if len(live) == oldest.parts.size and len(live) > _SMALL:
                 chunks.append(oldest)
             elif len(live):
-                chunks.append(Chunk(oldest.parts.take(live), oldest.limits[live]))
-        keep = np.flatnonzero(limits > done[parts.ints[ID]])
+                few.append(oldest.parts.take(live))
+        if few:
+            chunks.append(Chunk(join(few)))
+        keep = np.flatnonzero(parts.ints[END] > done[parts.ints[ID]])
         if len(keep):
-            chunks.append(Chunk(parts, limits) if len(keep) == parts.size else Chunk(parts.take(keep), limits[keep]))
+            chunks.append(Chunk(parts if len(keep) == parts.size else parts.take(keep)))
 
-    def revise(self, level: int, part: Bar, limit: int, done: int) -> Bar:
+    def revise(self, level: int, part: Bar, done: int) -> Bar:
         """Merge a late partial into its closed window and return the next revision; the window may have been empty."""
         kept = self.symbol(part.symbol)
         old = kept.bars[level].get(part.start)
@@ -111,7 +115,7 @@ class Kept:
             merged = part if old is None else merge(old, part)
             assert merged is not None
             bar = msgspec.structs.replace(merged, revision=1 if old is None else old.revision + 1)
-            kept.put(level, bar, limit, done)
+            kept.put(level, bar, done)
         else:
             merged = merge(old, part)
             assert merged is not None
@@ -126,15 +130,15 @@ class Kept:
                 return bar_at(chunk.parts, row, symbol, self._timeframes[level])
         return None
 
-    def items(self) -> Iterator[tuple[int, Bar, int]]:
-        """Yield `(level, bar, limit)` of everything kept, each symbol's level in an order that may be put again."""
+    def items(self) -> Iterator[tuple[int, Bar]]:
+        """Yield `(level, bar)` of everything kept."""
         for level, chunks in enumerate(self._chunks):
             for chunk in chunks:
                 for row in range(chunk.parts.size):
                     if row not in chunk.taken:
                         symbol = self._symbol_of(int(chunk.parts.ints[ID, row]))
-                        yield level, bar_at(chunk.parts, row, symbol, self._timeframes[level]), int(chunk.limits[row])
+                        yield level, bar_at(chunk.parts, row, symbol, self._timeframes[level])
         for kept in self._symbols.values():
-            for level, (bars, queue) in enumerate(zip(kept.bars, kept.queue, strict=True)):
-                for limit, start in queue:
-                    yield level, bars[start], limit
+            for level, bars in enumerate(kept.bars):
+                for bar in bars.values():
+                    yield level, bar

@@ -17,6 +17,7 @@ import polars as pl
 from rxfeed.errors import InputError
 from rxfeed.frame import TIME
 from rxfeed.model import Bar, sums
+from rxfeed.times import FOREVER
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -85,7 +86,7 @@ def merge_runs(parts: Parts, heads: Ints) -> Parts:
     merged.ints[SUMS] = np.add.reduceat(ints[SUMS], heads, axis=1)
     merged.ints[FIRST_TIME : FIRST_SEQ + 1] = ints[FIRST_TIME : FIRST_SEQ + 1, first]
     merged.ints[LAST_TIME : LAST_SEQ + 1] = ints[LAST_TIME : LAST_SEQ + 1, last]
-    if int(ints[VOLUME].max()) > MANY:
+    if max(int(ints[VOLUME].max()), -int(ints[VOLUME].min())) > MANY:
         check_volume(ints[VOLUME], heads)
     merged.floats[OPEN] = floats[OPEN, first]
     merged.floats[HIGH] = np.maximum.reduceat(floats[HIGH], heads)
@@ -167,6 +168,8 @@ def of_bars(bars: Sequence[Bar], ids: Sequence[int]) -> Parts:
     parts = Parts(np.empty((13, len(bars)), np.int64), np.empty((5, len(bars))))
     for row, (bar, number) in enumerate(zip(bars, ids, strict=True)):
         s = sums(bar)
+        if abs(bar.volume) > FOREVER:
+            raise InputError(f"the volume of a bar is {bar.volume} lots; at most 9.22e18 fit (int64): is the lot right?")
         parts.ints[:, row] = (
             number, bar.start, bar.end, bar.trade_date.toordinal() - EPOCH_ORDINAL, bar.flags,
             bar.volume, s.ticks, s.buy_volume, s.sell_volume, s.first_time, s.first_seq, s.last_time, s.last_seq,

@@ -29,9 +29,7 @@ class Plan:
         self.names = tuple(level.timeframe.name for level in levels)
         self.emitted = tuple(level.emitted for level in levels)
         self.sources = tuple(level.source or 0 for level in levels)
-        self.consumers = tuple(
-            tuple(i for i, source in enumerate(self.sources) if i and source == level) for level in range(len(levels))
-        )
+        self.consumers = tuple(level.parents for level in levels)
         self.only_consumer = self.consumers[0][0] if len(self.consumers[0]) == 1 else 0
         """The level that alone is merged from the finest; 0 if there are more or none."""
         self.lateness = lateness

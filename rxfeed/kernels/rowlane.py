@@ -64,8 +64,10 @@ class RowLane:
     def __init__(self, plan: Plan, kept: Kept, tally: Tally, enter: Callable[[], None]) -> None:
         self.plan, self.kept, self.tally = plan, kept, tally
         self._enter = enter
+        self._new: dict[str, Symbol] = {}
+        self._ready: dict[tuple[str, int], tuple[Window, ...] | None] | None = None
         self.earliest = FOREVER
-        """The least end of the finest windows opened since somebody set this to FOREVER."""
+        """The least end of the windows opened since somebody set this to FOREVER."""
         self.symbols: dict[str, Symbol] = {}
         self.tick: Callable[[Tick], list[Bar] | None] = self._make_tick()
 
@@ -82,8 +84,8 @@ class RowLane:
                 return roll(symbol, a, t, time) if time >= a.end else slow(t)
             price, size = t.price, t.size
             # A tick of a wrong type fails in these two lines, before anything has changed.
-            notional = a.notional + price * size
-            last = time > a.last_time or t.seq > a.last_seq
+            notional, seq = a.notional + price * size, +t.seq
+            last = time > a.last_time or seq >= a.last_seq
             if not a.low <= price <= a.high:
                 if price - price != 0.0:  # inf or nan
                     return slow(t)
@@ -102,10 +104,10 @@ class RowLane:
             if last:
                 a.close = price
                 a.last_time = time
-                a.last_seq = t.seq
-            elif time == a.first_time and t.seq < a.first_seq:
+                a.last_seq = seq
+            elif time == a.first_time and seq < a.first_seq:
                 a.open = price
-                a.first_seq = t.seq
+                a.first_seq = seq
             return None
 
         return tick
@@ -116,7 +118,7 @@ class RowLane:
         The window's object is used again for the next one. All that is unusual goes the general way.
         """
         plan = self.plan
-        price, size, side, seq = t.price, t.size, t.side, t.seq
+        price, size, side, seq = t.price, t.size, t.side, +t.seq
         notional = price * size
         if (
             time >= symbol.roll_until
@@ -129,7 +131,7 @@ class RowLane:
         bar = bar_of(symbol.name, plan.names[0], a.start, a.end, a, a.windows[0][3], a.flags)
         self.tally.closed += a.count
         merge_into(container, a)
-        symbol.kept.put(0, bar, container.end, time - plan.horizon)
+        symbol.kept.put(0, bar, time - plan.horizon)
         segment, coarser = symbol.rolling
         window = window_in(segment, time)
         a.start, a.end, flags, _ = window
@@ -157,7 +159,7 @@ class RowLane:
         part.buy = size if side == 1 else 0
         part.sell = size if side == 2 else 0
         part.first_time = part.last_time = t.time
-        part.first_seq = part.last_seq = t.seq
+        part.first_seq = part.last_seq = +t.seq
         part.flags = 0
         return self._put(t.symbol, part, t)
 
@@ -168,7 +170,7 @@ class RowLane:
     def _put(self, name: str, part: Acc, element: Tick | Bar) -> list[Bar]:
         # Whatever can fail comes first: after the windows are known, all levels change together.
         plan, tally = self.plan, self.tally
-        symbol = self.symbols.get(name) or Symbol(name, plan.grids(name), self.kept.symbol(name))
+        symbol = self.symbols.get(name) or self._new.get(name) or Symbol(name, plan.grids(name), self.kept.symbol(name))
         windows = self._windows(symbol, part.first_time)
         if windows is None:
             tally.outside += part.count
@@ -208,8 +210,7 @@ class RowLane:
                 continue
             flags |= part.flags & INHERITED | self._gap(start)
             late = bar_of(symbol.name, plan.names[level], start, end, part, day, flags)
-            limit = max((part.windows[consumer][1] for consumer in plan.consumers[level]), default=end)
-            revision = self.kept.revise(level, late, limit, mark - plan.horizon)
+            revision = self.kept.revise(level, late, mark - plan.horizon)
             if plan.emitted[level]:
                 revised.append((end, level, revision))
         revised.sort(key=itemgetter(0, 1))
@@ -283,8 +284,33 @@ class RowLane:
 
     # --- windows
 
+    def ticks(self, ticks: list[Tick]) -> list[Bar]:
+        """Take several ticks, all or none: their windows, which alone can fail, are found before the first changes anything."""
+        self._enter()
+        new = self._new = {}
+        ready: dict[tuple[str, int], tuple[Window, ...] | None] = {}
+        for t in ticks:
+            if (t.symbol, t.time) not in ready:
+                symbol = self.symbols.get(t.symbol) or new.get(t.symbol)
+                if symbol is None:
+                    symbol = new[t.symbol] = Symbol(t.symbol, self.plan.grids(t.symbol), self.kept.symbol(t.symbol))
+                ready[t.symbol, t.time] = self._windows(symbol, t.time)
+        self._ready = ready
+        out: list[Bar] = []
+        try:
+            for t in ticks:
+                out += self.tick(t) or ()
+        finally:
+            self._ready, self._new = None, {}
+        return out
+
     def _windows(self, symbol: Symbol, time: int) -> tuple[Window, ...] | None:
         """Return the windows of all levels around `time`, or None outside every session."""
+        if self._ready is not None:
+            windows = self._ready[symbol.name, time]
+            if windows is not None:
+                symbol.coarser = _common(windows[1:])
+            return windows
         base = self._window(symbol, 0, time)
         if base is None:
             return None
@@ -295,10 +321,8 @@ class RowLane:
                 window = self._window(symbol, level, time)
                 assert window is not None, "a finest window lies inside one of every other level"
                 found.append(window)
-            lo = max((window[0] for window in found), default=-FOREVER)
-            hi = min((window[1] for window in found), default=FOREVER)
             coarser = tuple(found)
-            symbol.coarser = lo, hi, coarser
+            symbol.coarser = _common(coarser)
         return base, *coarser
 
     def _window(self, symbol: Symbol, level: int, time: int) -> Window | None:
@@ -330,11 +354,10 @@ class RowLane:
         acc.start, acc.end = start, end
         acc.flags = part.flags & INHERITED | flags | self._gap(start)
         accs.insert(place, acc)
-        if level:
-            if end < symbol.coarse_end:
-                symbol.coarse_end = end
-        elif end < self.earliest:
+        if end < self.earliest:
             self.earliest = end
+        if level and end < symbol.coarse_end:
+            symbol.coarse_end = end
 
     def _close(self, symbol: Symbol, mark: int | None, out: list[Bar]) -> None:
         """Close in the order (end, finer first) what `mark` makes due, or everything for None."""
@@ -369,11 +392,8 @@ class RowLane:
             out.append(bar)
         consumers = plan.consumers[level]
         for consumer in consumers:
-            up = a.windows[consumer][1]
-            if up > end:
-                end = up
             self._merge_open(symbol, consumer, a, own=consumer == consumers[-1])
-        symbol.kept.put(level, bar, end, symbol.watermark - plan.horizon)
+        symbol.kept.put(level, bar, symbol.watermark - plan.horizon)
 
     def _settle(self, symbol: Symbol, mark: int) -> None:
         """Choose the window that the ordinary path works on, and until when it may."""
@@ -387,9 +407,17 @@ class RowLane:
         if up and len(accs) == 1 and symbol.opens[up]:
             symbol.container = symbol.opens[up][-1]
             segment, (_, until, coarser) = symbol.segments[0], symbol.coarser
-            if a.windows[up] is coarser[up - 1] and symbol.container.start == coarser[up - 1][0]:
+            here = segment.lo <= a.start < segment.hi and a.windows[up] is coarser[up - 1]
+            if here and symbol.container.start == coarser[up - 1][0]:
                 symbol.rolling = segment, coarser
                 symbol.roll_until = min(until, segment.hi, symbol.coarse_end + lateness)
         a.due = min(a.end, accs[0].end + lateness, symbol.coarse_end + lateness)
         if a.last_time < mark - self.plan.horizon:
             a.due = NEVER  # a mark went past the horizon: each tick must be looked at
+
+
+def _common(windows: tuple[Window, ...]) -> tuple[int, int, tuple[Window, ...]]:
+    """Return from when to when all of these are the windows, and themselves."""
+    lo = max((window[0] for window in windows), default=-FOREVER)
+    hi = min((window[1] for window in windows), default=FOREVER)
+    return lo, hi, windows

@@ -11,11 +11,16 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+import polars as pl
+
+from rxfeed.frame import Frame
 from rxfeed.instrument import Instrument, Instruments, by_symbol
 from rxfeed.model import UNKNOWN_TIME, Reject, Tick
 from rxfeed.rules import (
     DEFAULT,
+    Crossed,
     Element,
+    Empty,
     Finite,
     Future,
     GoingBack,
@@ -32,7 +37,8 @@ from rxfeed.times import FOREVER, NANOSECONDS, iso, nanoseconds
 
 _KNOWN_PRICES = 65_536
 _CENTURY = 100 * 366 * NANOSECONDS["d"]
-_PLAIN = (KnownTime, Finite, Positive, OnGrid, Size, Future, Stale, Jump, GoingBack)
+_PLAIN = (KnownTime, Finite, Positive, OnGrid, Size, Crossed, Empty, Future, Stale)
+"""The rules that the quick judgement of a tick has in it."""
 
 
 class ValidateStats(NamedTuple):
@@ -45,6 +51,14 @@ class ValidateStats(NamedTuple):
     """Suspects that wait to be confirmed, at most `Jump.confirm` a symbol."""
     by_rule: Mapping[str, int]
     """Rejected elements by the first rule that they failed."""
+
+
+class ValidateSnapshot(NamedTuple):
+    """A kernel's state as frames: `memories` by symbol, `pending` suspects, `counts` by name."""
+
+    memories: pl.DataFrame
+    pending: pl.DataFrame
+    counts: pl.DataFrame
 
 
 class Memory:
@@ -115,11 +129,18 @@ class ValidateKernel:
         ahead, stale = -future, min(stale, _CENTURY)
         others = tuple(rule for rule in self.stateless if not isinstance(rule, _PLAIN))
         going_back = self.going_back
-        # Quotes' rules say nothing of ticks.
-        others = tuple(rule for rule in others if rule.name not in ("crossed", "empty"))
+        more = bool(others) or going_back
 
         def passed() -> int:
             return count
+
+        def passes_others(t: Tick, memory: Memory) -> bool:
+            if going_back and t.time < memory.time:
+                return False
+            if not all(rule.reason(t, memory.instrument) is None for rule in others):
+                return False
+            memory.time = t.time
+            return True
 
         def passes(t: Tick) -> bool:
             nonlocal count
@@ -132,28 +153,14 @@ class ValidateKernel:
                 and ((good := memory.good) is None or price in good)
                 and least <= t.size <= most
                 and (UNKNOWN_TIME < time <= FOREVER if received is None else ahead <= received - time <= stale)
+                and (not more or passes_others(t, memory))
             ):
                 memory.last = price
                 count += 1
                 return True
             return False
 
-        if not others and not going_back:
-            return passes, passed
-
-        def passes_others(t: Tick) -> bool:
-            memory = get(t.symbol)
-            if memory is None or (going_back and t.time < memory.time):
-                return False
-            for rule in others:
-                if rule.reason(t, memory.instrument) is not None:
-                    return False
-            if passes(t):
-                memory.time = t.time
-                return True
-            return False
-
-        return passes_others, passed
+        return passes, passed
 
     def element(self, element: Element) -> list[Element]:
         """Judge one element rule by rule; return what passes now, in order: it, suspects that it confirms, or nothing."""
@@ -199,9 +206,9 @@ class ValidateKernel:
 
     def finish(self) -> None:
         """Reject the suspects that nothing can confirm any more."""
-        for memory in self.memories.values():
-            if memory.pending:
-                self._reject_pending(memory, "the stream ended before it was confirmed")
+        waiting = [memory for memory in self.memories.values() if memory.pending]
+        for memory in sorted(waiting, key=lambda memory: memory.pending[0].seq):
+            self._reject_pending(memory, "the stream ended before it was confirmed")
 
     @property
     def stats(self) -> ValidateStats:
@@ -220,6 +227,37 @@ class ValidateKernel:
     def put_back(self, rejects: list[Reject]) -> None:
         """Undo `take_rejects`."""
         self._rejects[:0] = rejects
+
+    # --- snapshots
+
+    def snapshot(self) -> ValidateSnapshot:
+        """Return the state as frames; `restore` on a kernel made with the same arguments goes on from there."""
+        memories = self.memories.items()
+        return ValidateSnapshot(
+            pl.DataFrame(
+                [(symbol, m.last, m.time) for symbol, m in memories],
+                {"symbol": pl.String, "last": pl.Float64, "time": pl.Int64}, orient="row",
+            ),
+            Frame.of([tick for _, m in memories for tick in m.pending], Tick).df,
+            pl.DataFrame(
+                [("received", self.received + self._ordinary()), *self.rejected.items()],
+                {"name": pl.String, "value": pl.Int64}, orient="row",
+            ),
+        )  # fmt: skip
+
+    def restore(self, snapshot: ValidateSnapshot) -> None:
+        """Take over a state, instead of the present one."""
+        self.memories.clear()
+        self._rejects.clear()
+        for symbol, last, time in snapshot.memories.iter_rows():
+            memory = self.memory(symbol)
+            memory.last, memory.time = last, time
+        for tick in Frame(snapshot.pending).rows():
+            self.memory(tick.symbol).pending.append(tick)
+        counts = dict(snapshot.counts.iter_rows())
+        self.received = counts.pop("received") - self._ordinary()
+        self.rejected.clear()
+        self.rejected.update(counts)
 
     # --- state
 

@@ -243,8 +243,12 @@ def holes(table: dict[Any, Bar], f: Filled) -> None:
     for symbol, timeframe in {(b.symbol, b.timeframe) for b in table.values()}:
         bars = sorted((b for b in table.values() if (b.symbol, b.timeframe) == (symbol, timeframe)), key=lambda b: b.start)
         grid = plan.grids(symbol)[plan.names.index(timeframe)]
-        windows = [w for s in grid.segments(bars[0].start, bars[-1].end) for w in s.windows()]
-        expected = [(w.start, w.end) for w in windows if bars[0].start <= w.start < bars[-1].end]
+        expected: list[tuple[int, int]] = []
+        for segment in grid.segments(bars[0].start, bars[-1].end):
+            at = max(segment.lo, bars[0].start)
+            while at < min(segment.hi, bars[-1].end):
+                expected.append((at, segment.window(at).end))
+                at = expected[-1][1]
         real = [b.start for b in bars if not b.flags & Flag.FILLED]
         from_first = [(s, e) for s, e in expected if s >= real[0]]
         assert [(b.start, b.end) for b in bars if b.start >= real[0]] == from_first

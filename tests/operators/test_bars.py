@@ -194,9 +194,9 @@ def test_completion_emits_what_is_open_at_the_end() -> None:
 def test_dispose_ends_source_and_timers() -> None:
     scheduler = TestScheduler()
     xs = scheduler.create_hot_observable(on_next(210, epoch(210)), on_next(250, epoch(250)))
-    got = scheduler.start(lambda: xs.pipe(ops.bars("20s", updates="3s")), disposed=216)
+    got = scheduler.start(lambda: xs.pipe(ops.bars("20s", updates="3s", scheduler=scheduler)), disposed=216)
     notes: list[Any] = got.messages
-    assert [(m.time, m.value.value.revision) for m in notes] == [(212, -1)]
+    assert [(m.time, m.value.value.revision) for m in notes] == [(213, -1)]
     assert xs.subscriptions == [subscribe(200, 216)]
 
 
@@ -675,6 +675,22 @@ def test_the_end_is_marked_by_the_clock_before_what_is_open_is_partial() -> None
     feed.give(tick(1, symbol="B", seq=1))
     feed.source.on_completed()
     assert sorted(feed.drain()) == ["A 1s 0: 100-100 x1 r0", "B 1s 0: 100-100 x1 r0", "B 1s 1: 100-100 x1 r0 PARTIAL"]
+
+
+def test_a_foreign_scheduler_of_the_subscriber_judges_nothing() -> None:
+    scheduler = TestScheduler()
+    xs = scheduler.create_hot_observable(on_next(210, tick(0)), on_completed(400))
+    got: Any = scheduler.start(lambda: xs.pipe(ops.bars("1s")))
+    assert [(m.time, m.value.kind) for m in got.messages] == [(400, "N"), (400, "C")]
+    assert got.messages[0].value.value.flags == Flag.PARTIAL
+
+
+def test_a_clock_will_do_as_the_scheduler() -> None:
+    clock = VirtualClock(T0)
+    feed = Feed(ops.bars("1s", scheduler=clock), timed=False)
+    feed.give(tick(0))
+    clock.advance(2 * SECOND)
+    assert feed.drain() == ["A 1s 0: 100-100 x1 r0"]
 
 
 def test_its_own_scheduler_comes_before_the_subscriber_s() -> None:

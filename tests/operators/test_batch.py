@@ -72,6 +72,17 @@ def test_a_frame_goes_out_when_its_first_row_has_waited() -> None:
     assert clock.next_due is None
 
 
+def test_a_clock_will_do_and_a_foreign_scheduler_of_the_subscriber_will_not() -> None:
+    clock = VirtualClock(T0)
+    source: Subject[Any] = Subject()
+    got = Recorder().to(ops.batch(3, "2s", scheduler=clock)(source))
+    source.on_next(ROWS[0])
+    clock.advance(2 * SECOND)
+    assert sizes(got) == [[0]]
+    refused = Recorder().to(ops.batch(3, "2s")(source), TestScheduler())
+    assert "batch with a period needs a clock" in str(refused.error)
+
+
 def test_its_own_scheduler_comes_before_the_subscriber_s() -> None:
     own, other = VirtualClock(T0), VirtualClock(T0)
     source: Subject[Any] = Subject()
@@ -86,7 +97,7 @@ def test_what_is_pending_comes_before_an_error() -> None:
     scheduler = TestScheduler()
     wrong = RuntimeError("x")
     xs = scheduler.create_hot_observable(on_next(210, ROWS[0]), on_error(220, wrong))
-    got: Any = scheduler.start(lambda: xs.pipe(ops.batch(3, "30s")))
+    got: Any = scheduler.start(lambda: xs.pipe(ops.batch(3, "30s", scheduler=scheduler)))
     assert [(m.time, m.value.kind) for m in got.messages] == [(220, "N"), (220, "E")]
     assert got.messages[0].value.value.rows() == ROWS[:1]
     assert got.messages[1].value.exception is wrong
@@ -96,7 +107,7 @@ def test_what_is_pending_comes_before_an_error() -> None:
 def test_dispose_leaves_source_and_timer() -> None:
     scheduler = TestScheduler()
     xs = scheduler.create_hot_observable(on_next(210, ROWS[0]), on_next(225, ROWS[1]))
-    got = scheduler.start(lambda: xs.pipe(ops.batch(3, "10s")), disposed=215)
+    got = scheduler.start(lambda: xs.pipe(ops.batch(3, "10s", scheduler=scheduler)), disposed=215)
     assert got.messages == []
     assert xs.subscriptions == [subscribe(200, 215)]
 

@@ -111,7 +111,7 @@ def test_a_raising_subscriber_does_not_hold_up_later_frames() -> None:
     raising = False
     source.on_next(frame(ROWS[2:]))
     source.on_completed()
-    assert got.elements == [ROWS[0], ROWS[2]]
+    assert got.elements == ROWS  # what it cut off comes first
     assert got.completed
 
 
