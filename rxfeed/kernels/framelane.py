@@ -257,8 +257,8 @@ class FrameLane:
     def _close(self, base: Parts, late: list[Parts], before: Ints, posts: list[Parts], *, finish: bool = False) -> Output:
         """Merge new rows into what is open, level by level, and take out what the watermarks close; then revise.
 
-        At each level there are many rows in order, reduced from those that closed one level below, and a few: what was
-        open, and what is late. Only the few are sorted.
+        At each level there are rows in order, reduced from those that closed one level below, and a few more: what was open,
+        and what is late.
         """
         plan, done = self.plan, less(before, self.plan.horizon)
         limit = np.full(len(self.marks), FOREVER) if finish else less(self.marks, plan.lateness)
@@ -269,35 +269,35 @@ class FrameLane:
             touched[:] = True
         result: list[tuple[int, Parts]] = []
         keep: list[tuple[int, Parts]] = []
-        many = [base, *(Parts.empty() for _ in late[1:])]
-        few = [[piece] for piece in late]
+        fresh = [base, *(Parts.empty() for _ in late[1:])]
         for level, old in enumerate(self.open):
             mine = touched[old.ints[p.ID]]
-            some = p.join([old.take(np.flatnonzero(mine)), *few[level]])
-            waiting = [old.take(np.flatnonzero(~mine))]
-            for ordered, rows in enumerate(p.meet(some, many[level], len(self.marks))):
-                if not rows.size:
-                    continue
-                closes = rows.ints[p.END] <= limit[rows.ints[p.ID]]
-                closed = rows if closes.all() else rows.take(np.flatnonzero(closes))
-                if closed is not rows:
-                    waiting.append(rows.take(np.flatnonzero(~closes)))
-                if not closed.size:
-                    continue
-                if finish:
-                    closed.ints[p.FLAGS] |= (closed.ints[p.END] > self.marks[closed.ints[p.ID]]) * np.int64(Flag.PARTIAL)
-                if level == 0:
-                    self.tally.closed += int(closed.ints[p.COUNT].sum())
-                for consumer in plan.consumers[level]:
-                    up = self._roll(consumer, closed)
-                    if ordered:
-                        many[consumer] = up
-                    else:
-                        few[consumer].append(up)
-                keep.append((level, closed))
-                if plan.emitted[level]:
-                    result.append((level, closed))
-            self.open[level] = p.join(waiting)
+            some, waiting = old, Parts.empty()
+            if not mine.all():
+                some, waiting = old.take(np.flatnonzero(mine)), old.take(np.flatnonzero(~mine))
+            if late[level].size:
+                some = p.merged(p.join([some, late[level]]))
+            rows = p.meet(some, fresh[level], len(self.marks))
+            if not rows.size:
+                continue
+            closes = rows.ints[p.END] <= limit[rows.ints[p.ID]]
+            if closes.all():
+                closed = rows
+                self.open[level] = waiting
+            else:
+                closed = rows.take(np.flatnonzero(closes))
+                self.open[level] = p.join([waiting, rows.take(np.flatnonzero(~closes))])
+            if not closed.size:
+                continue
+            if finish:
+                closed.ints[p.FLAGS] |= (closed.ints[p.END] > self.marks[closed.ints[p.ID]]) * np.int64(Flag.PARTIAL)
+            if level == 0:
+                self.tally.closed += int(closed.ints[p.COUNT].sum())
+            for consumer in plan.consumers[level]:
+                fresh[consumer] = self._roll(consumer, closed)
+            keep.append((level, closed))
+            if plan.emitted[level]:
+                result.append((level, closed))
         revisions = self._late_bars(posts)
         for level, closed in keep:
             self.kept.put_chunk(level, closed, done)

@@ -96,39 +96,55 @@ def merge_runs(parts: Parts, heads: Ints) -> Parts:
     return merged
 
 
-def meet(few: Parts, many: Parts, symbols: int) -> tuple[Parts, Parts]:
-    """Merge the rows of `few`, in any order, with those of `many`, which lie symbol by symbol in order of their windows.
+def meet(few: Parts, many: Parts, symbols: int) -> Parts:
+    """Merge the rows of `few`, each of another window and in any order, with `many`, which lie symbol by symbol in order.
 
-    `many` is written to where its first windows are those of `few`; what lies before them stays apart. So nothing is sorted
-    but `few`, unless that has windows in the midst of the others.
-
-    Returns:
-        What is left of `few`, sorted and merged, and `many`.
+    As a rule a row of `few` is the first window of its symbol in `many`, and is written to there, or the one before it, and
+    is put in front: then nothing is sorted but `few`.
     """
-    if not few.size:
-        return few, many
-    few = _merged(few)
-    if not many.size:
-        return few, many
+    if not few.size or not many.size:
+        return many if many.size else _in_order(few)
     heads = runs(many.ints[ID])
     first = np.full(symbols, -1)
     first[many.ints[ID, heads]] = heads
+    few = _in_order(few)
     at = first[few.ints[ID]]
     known = at >= 0
     start = many.ints[START, at]
     if (known & (few.ints[START] > start)).any():
-        return Parts.empty(), _merged(join([few, many]))
-    same = np.flatnonzero(known & (few.ints[START] == start))
-    if len(same):
-        rows = at[same]
-        both = _merged(join([few.take(same), many.take(rows)]))
+        return merged(join([few, many]))
+    same = known & (few.ints[START] == start)
+    if same.any():
+        rows = at[same]  # one row a symbol, and in the order of symbols, like what is merged
+        both = merged(join([few.take(np.flatnonzero(same)), many.take(rows)]))
         many.ints[:, rows], many.floats[:, rows] = both.ints, both.floats
-        few = few.take(np.flatnonzero(~known | (few.ints[START] != start)))
-    return few, many
+        if same.all():
+            return many
+        rest = np.flatnonzero(~same)
+        few, at, known = few.take(rest), at[rest], known[rest]
+    return _insert(many, np.where(known, at, many.size), few)
 
 
-def _merged(parts: Parts) -> Parts:
-    parts = parts.take(np.lexsort((parts.ints[START], parts.ints[ID])))
+def _insert(many: Parts, places: Ints, few: Parts) -> Parts:
+    """Put each row of `few` in front of the row of `many` at its place."""
+    order = places.argsort(kind="stable")
+    places = places[order]
+    old = np.arange(many.size)
+    old += np.searchsorted(places, old, "right")
+    new = places + np.arange(few.size)
+    rows = many.size + few.size
+    out = Parts(np.empty((13, rows), np.int64), np.empty((5, rows)))
+    out.ints[:, old], out.floats[:, old] = many
+    out.ints[:, new], out.floats[:, new] = few.ints[:, order], few.floats[:, order]
+    return out
+
+
+def _in_order(parts: Parts) -> Parts:
+    return parts.take(np.lexsort((parts.ints[START], parts.ints[ID])))
+
+
+def merged(parts: Parts) -> Parts:
+    parts = _in_order(parts)
     return merge_runs(parts, runs(parts.ints[ID], parts.ints[START]))
 
 
