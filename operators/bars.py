@@ -124,7 +124,7 @@ def bars(
             the end.
         instruments: those with a session of their own use it.
         rejects: an observer or callable that hears of ticks that are not finite or too late. Never completed.
-        frames: whether bars come as frames, one for each element, or 65,536 rows of it, that closes any.
+        frames: whether bars come as frames, one for each element, or 131,072 rows of it, that closes any.
         scheduler: the clock that marks and updates go by, or its scheduler: that of the source (live, or the replay's). By
             default the subscriber's, if it is one of ours: a wall clock that happens to be around must not judge a replay.
             With none, only ticks move the watermark.

@@ -20,7 +20,7 @@ T = TypeVar("T", Tick, Quote, Depth, Bar)
 
 
 def batch(
-    size: int = 65_536, period: Duration | None = None, *, scheduler: Timed = None
+    size: int = 131_072, period: Duration | None = None, *, scheduler: Timed = None
 ) -> Callable[[Observable[T]], Observable[Frame[T]]]:
     """Gather rows into frames of `size`, or of what came within `period`.
 

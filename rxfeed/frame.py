@@ -190,18 +190,15 @@ def _group(symbols: pl.Series) -> Groups:
     n = len(codes)
     if n == 0:
         return Groups([], None, np.zeros(1, np.int64))
-    if int(codes.max()) > 1 << 20:
+    highest = int(codes.max())
+    if highest >= 1 << 16:
         codes = np.unique(codes, return_inverse=True)[1]
-    counts = np.bincount(codes)
-    present = np.flatnonzero(counts)
-    starts = np.concatenate(([0], np.cumsum(counts[present])))
-    if len(present) == 1:
-        order = None
-    else:
-        dense = np.zeros(len(counts), np.uint8 if len(present) <= 256 else np.uint16 if len(present) <= 65_536 else np.int64)
-        dense[present] = np.arange(len(present))
-        local = dense.take(codes)
-        order = None if (local[1:] >= local[:-1]).all() else np.argsort(local, kind="stable")  # radix below 17 bits
+        highest = int(codes.max())
+    # Sorting is by radix, and fast, for small numbers only.
+    local = codes.astype(np.uint8 if highest < 1 << 8 else np.uint16 if highest < 1 << 16 else np.int64)
+    order = None if (local[1:] >= local[:-1]).all() else np.argsort(local, kind="stable")
+    grouped = local if order is None else local.take(order)
+    starts = np.concatenate(([0], np.flatnonzero(grouped[1:] != grouped[:-1]) + 1, [n]))
     first = starts[:-1] if order is None else order[starts[:-1]]
     return Groups(cast("list[str]", symbols[first].cast(pl.String).to_list()), order, starts)
 

@@ -17,7 +17,7 @@ from rxfeed.feeds.tables import SCANS, FrameSource, TableSource, TickSource
 from rxfeed.frame import TICK_SCHEMA, TIME, Frame
 from rxfeed.model import Tick
 
-CHUNK: Final = 65_536
+CHUNK: Final = 131_072
 """Rows in a block unless told: frames of this size are the fastest."""
 
 Source = str | Path | pl.DataFrame | pl.LazyFrame | Frame[Tick]

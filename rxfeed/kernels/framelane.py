@@ -55,18 +55,23 @@ class FrameLane:
         tally = self.tally
         rows = Rows(frame, self.symbols.number(frame.groups.symbols))
         self._drop_non_finite(rows, frame)
-        self._set_windows(rows)
-        if not len(rows.time):
-            self._tell(rows)
-            return [], []
-        late = None if rows.in_order(before[rows.ids]) else self._disorder(rows, frame)
+        late: Late | None = None
+        steps = self._steps(rows) if len(rows.time) and rows.in_order(before[rows.ids]) else None
+        if steps is None:
+            self._set_windows(rows)
+            if not len(rows.time):
+                self._tell(rows)
+                return [], []
+            if not rows.in_order(before[rows.ids]):
+                late = self._disorder(rows, frame)
+            steps = rows.start
         if late is None:
             self.marks[rows.ids] = rows.time[rows.starts[1:] - 1]
             if tally.began is None:
                 tally.began = int(rows.time[0 if rows.origin is None else int(rows.origin.argmin())])
         self._tell(rows)
         opens, posts = (self._none(), self._none()) if late is None else self._late(late)
-        return self._close(self._reduce(rows), opens, before, posts)
+        return self._close(self._reduce(rows, rows.start if late else steps), opens, before, posts)
 
     def mark(self, time: int) -> list[tuple[int, Parts]]:
         """Raise the watermark of every symbol that has one to `time` and return what closes."""
@@ -138,8 +143,20 @@ class FrameLane:
         self._reject(frame, rows, np.flatnonzero(~finite), reason)
         rows.keep(np.flatnonzero(finite), rows.blocks()[finite])
 
+    def _steps(self, rows: Rows) -> Ints | None:
+        """Number the finest windows of rows that are in order and all in one segment, or return None: what nearly all are."""
+        if not self.plan.one_session:
+            return None
+        first, last = int(rows.time[rows.starts[:-1]].min()), int(rows.time[rows.starts[1:] - 1].max())
+        segment = self.plan.session_grids(0)[0].segment(first)
+        if segment is None or last >= segment.hi:
+            return None
+        numbers = rows.time - segment.origin
+        numbers //= segment.step
+        return numbers
+
     def _set_windows(self, rows: Rows) -> None:
-        rows.start, rows.end, rows.flags, rows.date, inside = self._windows(0, rows.time, rows.ids, rows.starts)
+        rows.start, rows.end, _, _, inside = self._windows(0, rows.time, rows.ids, rows.starts)
         if inside is None:
             return
         self.tally.outside += len(inside) - int(inside.sum())
@@ -216,7 +233,7 @@ class FrameLane:
 
     def _at(self, level: int, rows: Parts) -> Parts:
         """Return rows of a finer level with the windows of `level` instead of their own."""
-        start, end, flags, date, _ = self._windows(level, rows.ints[p.START], rows.ints[p.ID])
+        start, end, flags, date, _ = self._windows(level, rows.ints[p.FIRST_TIME], rows.ints[p.ID])
         ints = rows.ints.copy()
         ints[p.START], ints[p.END], ints[p.DATE] = start, end, date
         ints[p.FLAGS] = rows.ints[p.FLAGS] & _INHERITED | flags | self._gap(start)
@@ -224,13 +241,13 @@ class FrameLane:
 
     # --- merging
 
-    def _reduce(self, rows: Rows) -> Parts:
-        """Reduce ticks, sorted by (block, window, time, seq), to partial bars of the finest windows."""
+    def _reduce(self, rows: Rows, window: Ints) -> Parts:
+        """Reduce ticks, sorted by (block, window, time, seq), to partial bars of finest windows; `window` tells these apart."""
         n = len(rows.time)
         if not n:
             return Parts.empty()
         head = np.empty(n, np.bool_)
-        np.not_equal(rows.start[1:], rows.start[:-1], out=head[1:])
+        np.not_equal(window[1:], window[:-1], out=head[1:])
         head[rows.starts[:-1]] = True
         heads = np.flatnonzero(head)
         tails = np.append(heads[1:], n) - 1
@@ -240,12 +257,15 @@ class FrameLane:
         out = Parts(np.empty((13, len(heads)), np.int64), np.empty((5, len(heads))))
         ints, floats = out
         ints[p.ID] = rows.ids[np.searchsorted(rows.starts, heads, "right") - 1]
-        ints[p.START], ints[p.END], ints[p.DATE] = rows.start[heads], rows.end[heads], rows.date[heads]
-        ints[p.FLAGS] = rows.flags[heads] | self._gap(ints[p.START])
+        ints[p.START], ints[p.END], flags, ints[p.DATE], _ = self._windows(0, rows.time[heads], ints[p.ID])
+        ints[p.FLAGS] = flags | self._gap(ints[p.START])
         np.add.reduceat(size, heads, out=ints[p.VOLUME])
         ints[p.COUNT] = tails - heads + 1
         np.add.reduceat(size * (rows.side == 1), heads, out=ints[p.BUY])
-        np.add.reduceat(size * (rows.side == 2), heads, out=ints[p.SELL])
+        if rows.side.min() >= 1 and rows.side.max() <= 2:
+            np.subtract(ints[p.VOLUME], ints[p.BUY], out=ints[p.SELL])
+        else:
+            np.add.reduceat(size * (rows.side == 2), heads, out=ints[p.SELL])
         ints[p.FIRST_TIME], ints[p.FIRST_SEQ] = rows.time[heads], rows.seq[heads]
         ints[p.LAST_TIME], ints[p.LAST_SEQ] = rows.time[tails], rows.seq[tails]
         floats[p.OPEN], floats[p.CLOSE] = price[heads], price[tails]
@@ -320,8 +340,7 @@ class FrameLane:
 
     def _late(self, late: Late) -> tuple[list[Parts], list[Parts]]:
         """Return late rows by level: those of coarser windows that were open when they came, and those of closed ones."""
-        base = late.parts()
-        base.ints[p.FLAGS] = late.flags | self._gap(base.ints[p.START])
+        base = self._at(0, late.parts())
         self.tally.closed += base.size
         opens, posts, closed = [Parts.empty()], [base], [np.ones(base.size, np.bool_)]
         limit = less(late.before, self.plan.lateness)

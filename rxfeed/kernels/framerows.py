@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from rxfeed.frame import Array, Frame
 from rxfeed.kernels.parts import Floats, Ints, Parts
@@ -14,7 +13,7 @@ from rxfeed.model import Reject, Tick
 class Rows:
     """The ticks of a frame, symbol by symbol: block i is rows `starts[i]` to `starts[i + 1]` of symbol `ids[i]`."""
 
-    __slots__ = ("end", "flags", "date", "ids", "origin", "price", "rejects", "seq", "side", "size", "start", "starts", "time")
+    __slots__ = ("end", "ids", "origin", "price", "rejects", "seq", "side", "size", "start", "starts", "time")
 
     def __init__(self, frame: Frame[Tick], ids: Ints) -> None:
         self.time: Ints = frame.grouped("time")
@@ -29,12 +28,10 @@ class Rows:
         """Row of the frame, and the reject."""
         self.start: Ints
         self.end: Ints
-        self.flags: Ints
-        self.date: npt.NDArray[np.int32]
 
     def keep(self, rows: Array, block: Ints) -> None:
         """Keep only `rows` (in this order), which belong to the blocks `block`."""
-        for name in ("time", "seq", "price", "size", "side", "start", "end", "flags", "date"):
+        for name in ("time", "seq", "price", "size", "side", "start", "end"):
             if hasattr(self, name):
                 setattr(self, name, getattr(self, name)[rows])
         self.origin = rows if self.origin is None else self.origin[rows]
@@ -58,21 +55,21 @@ class Rows:
 class Late:
     """The late rows of a frame, with the watermark before each."""
 
-    __slots__ = ("before", "date", "end", "flags", "ids", "price", "seq", "side", "size", "start", "time")
+    __slots__ = ("before", "ids", "price", "seq", "side", "size", "time")
 
     def __init__(self, rows: Rows, which: Ints, before: Ints, block: Ints) -> None:
         self.ids = rows.ids[block[which]]
         self.before = before[which]
         self.time, self.seq, self.price = rows.time[which], rows.seq[which], rows.price[which]
         self.size, self.side = rows.size[which], rows.side[which]
-        self.start, self.end, self.flags, self.date = rows.start[which], rows.end[which], rows.flags[which], rows.date[which]
 
     def parts(self) -> Parts:
-        """Each row as a partial bar of its finest window."""
+        """Each row as a partial bar, of no window yet."""
         n = len(self.time)
         size, price = self.size, self.price
+        none = np.zeros(n, np.int64)
         ints = np.stack([
-            self.ids, self.start, self.end, self.date.astype(np.int64), self.flags,
+            self.ids, none, none, none, none,
             size, np.ones(n, np.int64), size * (self.side == 1), size * (self.side == 2),
             self.time, self.seq, self.time, self.seq,
         ])  # fmt: skip

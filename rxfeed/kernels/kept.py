@@ -96,7 +96,7 @@ class Kept:
             # Small remains are joined, or there would soon be more chunks than rows worth keeping.
             oldest = chunks.popleft()
             live = oldest.live(done)
-            if len(live) == oldest.parts.size and len(live) > _SMALL:
+            if len(live) > max(_SMALL, oldest.parts.size // 2):
                 chunks.append(oldest)
             elif len(live):
                 few.append(oldest.parts.take(live))

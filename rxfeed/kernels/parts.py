@@ -26,8 +26,8 @@ Mask = npt.NDArray[np.bool_]
 ID, START, END, DATE, FLAGS, VOLUME, COUNT, BUY, SELL, FIRST_TIME, FIRST_SEQ, LAST_TIME, LAST_SEQ = range(13)
 OPEN, HIGH, LOW, CLOSE, NOTIONAL = range(5)
 EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
-MANY = 1 << 46
-"""Volumes up to here cannot overflow int64 in one go: a frame has at most 65,536 rows."""
+MANY = 1 << 45
+"""Volumes up to here cannot overflow int64 in one go: a frame has at most 131,072 rows."""
 SUMS = slice(VOLUME, SELL + 1)
 
 

@@ -19,6 +19,7 @@ from rxfeed.clock import ReplayClock, VirtualClock
 from rxfeed.errors import InputError, PartialRefused
 from rxfeed.frame import Frame
 from rxfeed.instrument import Instrument
+from rxfeed.kernels.bars import FRAME_ROWS
 from rxfeed.model import Bar, Flag, Quote, Reject, Tick
 from rxfeed.times import SECOND
 from rxfeed.windows import Windows
@@ -461,14 +462,14 @@ def test_frames_gives_one_frame_for_an_element_that_closes_any() -> None:
 
 @pytest.mark.parametrize("frames", [False, True])
 def test_a_large_frame_is_the_same_as_its_pieces(frames: bool) -> None:
-    rows = 65_536 + 1_000
+    rows = FRAME_ROWS + 1_000
     df = pl.DataFrame({
         "symbol": ["AB"[i % 2] for i in range(rows)], "time": [T0 + i * SECOND // 200 for i in range(rows)],
         "price": [100.0 + i % 13 for i in range(rows)], "size": [1] * rows, "seq": range(rows),
     })  # fmt: skip
     whole = Frame(df)
     large = untimed(ops.bars("1s", "1m", frames=frames), whole)
-    small = untimed(ops.bars("1s", "1m", frames=frames), whole.slice(0, 65_536), whole.slice(65_536, rows))
+    small = untimed(ops.bars("1s", "1m", frames=frames), whole.slice(0, FRAME_ROWS), whole.slice(FRAME_ROWS, rows))
     for feed in (large, small):
         feed.source.on_completed()
     if frames:
