@@ -107,13 +107,14 @@ def _troubled(
     good = np.ones(int(starts[-1]), np.bool_)
     if kernel.jump is not None:
         price = frame.grouped("price") if passed is None else frame.grouped("price")[passed]
-        before = np.empty_like(price)
-        before[1:] = price[:-1]
-        before[first] = [math.nan if memory.last is None else memory.last for memory in mine]
-        good &= _near(price, before, mine, sizes[blocks])
-        good[first] |= [memory.last is None for memory in mine]
-        good &= np.isfinite(price)
-        good[first] &= [not memory.pending for memory in mine]
+        if not _calm(price, first, mine):
+            before = np.empty_like(price)
+            before[1:] = price[:-1]
+            before[first] = [math.nan if memory.last is None else memory.last for memory in mine]
+            good &= _near(price, before, mine, sizes[blocks])
+            good[first] |= [memory.last is None for memory in mine]
+            good &= np.isfinite(price)
+            good[first] &= [not memory.pending for memory in mine]
         final = price[last].tolist()
     else:
         final = []
@@ -136,6 +137,19 @@ def _troubled(
         if latest:
             memory.time = latest[i]
     return blocks[bad].tolist()
+
+
+def _calm(price: Array, first: Array, memories: list[Memory]) -> bool:
+    """Whether each symbol's prices, the last accepted one with them, lie so near together that none can be a jump."""
+    if any(memory.pending for memory in memories):
+        return False
+    last = np.array([math.nan if memory.last is None else memory.last for memory in memories])
+    known = ~np.isnan(last)
+    with np.errstate(invalid="ignore"):  # where prices need not be finite; a NaN is calm in no comparison
+        low, high = np.minimum.reduceat(price, first), np.maximum.reduceat(price, first)
+        low[known], high[known] = np.minimum(low[known], last[known]), np.maximum(high[known], last[known])
+        room = np.array([memory.fraction for memory in memories]) * low + [memory.distance for memory in memories]
+        return bool(((low > 0) & (high - low <= room)).all())
 
 
 def _near(price: Array, before: Array, memories: list[Memory], sizes: Array) -> Mask:
