@@ -144,7 +144,7 @@ def _calm(price: Array, first: Array, memories: list[Memory]) -> bool:
     if any(memory.pending for memory in memories):
         return False
     last = np.array([math.nan if memory.last is None else memory.last for memory in memories])
-    known = ~np.isnan(last)
+    known = np.array([memory.last is not None for memory in memories])
     with np.errstate(invalid="ignore"):  # where prices need not be finite; a NaN is calm in no comparison
         low, high = np.minimum.reduceat(price, first), np.maximum.reduceat(price, first)
         low[known], high[known] = np.minimum(low[known], last[known]), np.maximum(high[known], last[known])
