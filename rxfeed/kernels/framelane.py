@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from rxfeed.frame import Frame
 from rxfeed.kernels import parts as p
+from rxfeed.kernels.acc import INHERITED
 from rxfeed.kernels.framerows import Late, Rows, less, running_maximum
 from rxfeed.kernels.kept import Kept
 from rxfeed.kernels.parts import Ints, Mask, Parts
@@ -25,7 +26,6 @@ from rxfeed.times import FOREVER, iso
 
 Output = tuple[list[tuple[int, Parts]], list[Bar]]
 """Closed bars by level, finest first, and revisions."""
-_INHERITED = ~int(Flag.SHORT | Flag.PARTIAL)
 
 
 class FrameLane:
@@ -236,7 +236,7 @@ class FrameLane:
         start, end, flags, date, _ = self._windows(level, rows.ints[p.FIRST_TIME], rows.ints[p.ID])
         ints = rows.ints.copy()
         ints[p.START], ints[p.END], ints[p.DATE] = start, end, date
-        ints[p.FLAGS] = rows.ints[p.FLAGS] & _INHERITED | flags | self._gap(start)
+        ints[p.FLAGS] = rows.ints[p.FLAGS] & INHERITED | flags | self._gap(start)
         return Parts(ints, rows.floats)
 
     # --- merging
@@ -335,7 +335,7 @@ class FrameLane:
         if up is rows:
             up = Parts(rows.ints.copy(), rows.floats.copy())
         up.ints[p.START], up.ints[p.END], up.ints[p.DATE] = start[heads], end[heads], date[heads]
-        up.ints[p.FLAGS] = up.ints[p.FLAGS] & _INHERITED | flags[heads] | self._gap(start[heads])
+        up.ints[p.FLAGS] = up.ints[p.FLAGS] & INHERITED | flags[heads] | self._gap(start[heads])
         return up
 
     def _late(self, late: Late) -> tuple[list[Parts], list[Parts]]:

@@ -16,6 +16,7 @@ from rxfeed.kernels.parts import END, ID, START, Ints, Parts, bar_at, join
 from rxfeed.model import Bar, merge
 
 _SMALL = 4_096
+"""Chunks of up to so many rows are joined; copying larger ones would cost more than it saves."""
 
 
 class SymbolKept:

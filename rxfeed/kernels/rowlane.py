@@ -8,51 +8,16 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable
-from datetime import date
 from operator import attrgetter, itemgetter
 
 from rxfeed.kernels.acc import GAP, INHERITED, PARTIAL, Acc, Window, acc_of, bar_of, copy_of, merge_into, window_in
-from rxfeed.kernels.kept import Kept, SymbolKept
+from rxfeed.kernels.kept import Kept
 from rxfeed.kernels.plan import NEVER, Plan, Tally
+from rxfeed.kernels.rowsymbol import NOTHING, Symbol
 from rxfeed.model import Bar, Reject, Tick
 from rxfeed.times import FOREVER, iso
-from rxfeed.windows import Grid, Segment
 
 _END = attrgetter("end")
-
-
-class Symbol:
-    """One symbol's state. The watermark is the greater of `watermark` and the current window's last time.
-
-    `coarser`: from when to when the windows of all levels but the finest stay as they are, and these windows.
-    `coarse_end`: the earliest end of an open window above the finest level.
-    `roll_until`: before this time a finest window that ends is the only one that does, and merges into `container`; the
-    next one lies in the segment and the coarser windows of `rolling`.
-    """
-
-    __slots__ = (
-        "coarse_end", "coarser", "container", "current", "grids", "kept", "name", "opens", "roll_until", "rolling",
-        "segments", "watermark",
-    )  # fmt: skip
-
-    def __init__(self, name: str, grids: tuple[Grid, ...], kept: SymbolKept) -> None:
-        self.name = name
-        self.grids = grids
-        self.kept = kept
-        self.watermark = NEVER
-        self.current = _NOTHING
-        self.opens: list[list[Acc]] = [[] for _ in grids]
-        self.segments = [_NOWHERE] * len(grids)
-        self.coarser: tuple[int, int, tuple[Window, ...]] = (0, 0, ())
-        self.coarse_end = FOREVER
-        self.container = _NOTHING
-        self.roll_until = NEVER
-        self.rolling: tuple[Segment, tuple[Window, ...]] = (_NOWHERE, ())
-
-
-_NOWHERE = Segment(0, 0, 0, 1, date.min)
-_NOTHING = Acc()
-_NOTHING.last_time, _NOTHING.due, _NOTHING.end = NEVER, NEVER, NEVER
 
 
 class RowLane:
@@ -400,7 +365,7 @@ class RowLane:
         accs = symbol.opens[0]
         symbol.roll_until = NEVER
         if not accs:
-            symbol.current = _NOTHING
+            symbol.current = NOTHING
             return
         a = symbol.current = accs[-1]
         lateness, up = self.plan.lateness, self.plan.only_consumer
