@@ -12,8 +12,8 @@ from reactivex.disposable import CompositeDisposable, Disposable
 from rxfeed.clock import Clock, Timer
 from rxfeed.frame import Frame, is_frame, name_of
 from rxfeed.instrument import Instrument
-from rxfeed.kernels.bars import FRAME_ROWS, BarsKernel
-from rxfeed.kernels.fill import Filler
+from rxfeed.kernels.bars.fill import Filler
+from rxfeed.kernels.bars.kernel import FRAME_ROWS, BarsKernel
 from rxfeed.model import Bar, Reject, Tick
 from rxfeed.scheduler import own_clock
 from rxfeed.times import FOREVER

@@ -11,7 +11,7 @@ from reactivex import Observable, abc
 
 from rxfeed.frame import Frame
 from rxfeed.instrument import Instruments, by_symbol
-from rxfeed.kernels.bars import BarsKernel, BarsStats
+from rxfeed.kernels.bars.kernel import BarsKernel, BarsStats
 from rxfeed.model import Bar, Reject, Tick
 from rxfeed.scheduler import Timed, clock_of
 from rxfeed.sessions import Session

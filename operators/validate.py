@@ -11,8 +11,8 @@ from reactivex import Observable, abc
 
 from rxfeed.frame import Frame, is_frame, name_of
 from rxfeed.instrument import Instruments, by_symbol
-from rxfeed.kernels.validate import ValidateKernel, ValidateStats
-from rxfeed.kernels.validate_frames import validate_frame
+from rxfeed.kernels.validate.frames import validate_frame
+from rxfeed.kernels.validate.kernel import ValidateKernel, ValidateStats
 from rxfeed.model import Bar, Depth, Quote, Reject, Tick
 from rxfeed.rules import DEFAULT, Rule
 

@@ -12,8 +12,8 @@ import msgspec
 from reactivex import Observable, abc
 
 from rxfeed.frame import Frame
-from rxfeed.kernels import bars as bars_kernel
-from rxfeed.kernels.bars import BarsKernel
+from rxfeed.kernels.bars import kernel as bars_kernel
+from rxfeed.kernels.bars.kernel import BarsKernel
 from rxfeed.model import Bar, Flag, Tick
 from rxfeed.times import SECOND
 from rxfeed.windows import Windows

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from rxfeed.frame import Frame
 from rxfeed.instrument import Instrument
-from rxfeed.kernels.bars import BarsKernel
+from rxfeed.kernels.bars.kernel import BarsKernel
 from rxfeed.model import Bar, Flag, Reject, Tick, merge
 from rxfeed.sessions import Session
 from rxfeed.windows import Windows

@@ -19,7 +19,7 @@ from rxfeed.clock import ReplayClock, VirtualClock
 from rxfeed.errors import InputError, PartialRefused
 from rxfeed.frame import Frame
 from rxfeed.instrument import Instrument
-from rxfeed.kernels.bars import FRAME_ROWS
+from rxfeed.kernels.bars.kernel import FRAME_ROWS
 from rxfeed.model import Bar, Flag, Quote, Reject, Tick
 from rxfeed.times import SECOND
 from rxfeed.windows import Windows

@@ -10,10 +10,10 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from operator import attrgetter, itemgetter
 
-from rxfeed.kernels.acc import GAP, INHERITED, PARTIAL, Acc, Window, acc_of, bar_of, copy_of, merge_into, window_in
-from rxfeed.kernels.kept import Kept
-from rxfeed.kernels.plan import NEVER, Plan, Tally
-from rxfeed.kernels.rowsymbol import NOTHING, Symbol
+from rxfeed.kernels.bars.acc import GAP, INHERITED, PARTIAL, Acc, Window, acc_of, bar_of, copy_of, merge_into, window_in
+from rxfeed.kernels.bars.kept import Kept
+from rxfeed.kernels.bars.plan import NEVER, Plan, Tally
+from rxfeed.kernels.bars.rowsymbol import NOTHING, Symbol
 from rxfeed.model import Bar, Reject, Tick
 from rxfeed.times import FOREVER, iso
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
-from rxfeed.kernels.plan import Plan
+from rxfeed.kernels.bars.plan import Plan
 from rxfeed.model import Bar, Flag
 from rxfeed.windows import Grid, Segment, Window
 

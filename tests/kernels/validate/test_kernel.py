@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from rxfeed import rules
 from rxfeed.frame import Frame
 from rxfeed.instrument import Instrument
-from rxfeed.kernels.validate import ValidateKernel
-from rxfeed.kernels.validate_frames import validate_frame
+from rxfeed.kernels.validate.frames import validate_frame
+from rxfeed.kernels.validate.kernel import ValidateKernel
 from rxfeed.model import UNKNOWN_TIME, Depth, DepthKind, Quote, Reject, Tick
 from rxfeed.rules import Rule, RuleError
 from rxfeed.times import SECOND

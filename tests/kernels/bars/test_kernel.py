@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from rxfeed.errors import InputError, PartialRefused
 from rxfeed.frame import BAR_SCHEMA, Frame
 from rxfeed.grids import Grid
-from rxfeed.kernels.bars import BarsKernel, BarsSnapshot
+from rxfeed.kernels.bars.kernel import BarsKernel, BarsSnapshot
 from rxfeed.model import Bar, Flag, Tick
 from rxfeed.times import NANOSECONDS, SECOND
 from rxfeed.windows import Windows

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rxfeed.kernels.parts import Ints
+from rxfeed.kernels.bars.parts import Ints
 
 
 class Symbols:

@@ -15,7 +15,7 @@ import polars as pl
 
 from rxfeed.frame import Array, Frame
 from rxfeed.instrument import Instrument
-from rxfeed.kernels.validate import Memory, ValidateKernel
+from rxfeed.kernels.validate.kernel import Memory, ValidateKernel
 from rxfeed.model import Depth, Quote, Tick
 from rxfeed.rules import Mask, Rule
 

@@ -15,13 +15,13 @@ import polars as pl
 from rxfeed.errors import InputError, PartialRefused
 from rxfeed.frame import BAR_SCHEMA, Frame
 from rxfeed.instrument import Instruments, by_symbol
-from rxfeed.kernels import parts as p
-from rxfeed.kernels.framelane import FrameLane
-from rxfeed.kernels.kept import Kept
-from rxfeed.kernels.parts import Parts
-from rxfeed.kernels.plan import Plan, Tally
-from rxfeed.kernels.rowlane import RowLane
-from rxfeed.kernels.symbols import Symbols
+from rxfeed.kernels.bars import parts as p
+from rxfeed.kernels.bars.framelane import FrameLane
+from rxfeed.kernels.bars.kept import Kept
+from rxfeed.kernels.bars.parts import Parts
+from rxfeed.kernels.bars.plan import Plan, Tally
+from rxfeed.kernels.bars.rowlane import RowLane
+from rxfeed.kernels.bars.symbols import Symbols
 from rxfeed.model import Bar, Flag, Reject, Tick, merge, sums
 from rxfeed.times import FOREVER
 from rxfeed.windows import Window, Windows

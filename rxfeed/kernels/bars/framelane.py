@@ -14,13 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from rxfeed.frame import Frame
-from rxfeed.kernels import parts as p
-from rxfeed.kernels.acc import INHERITED
-from rxfeed.kernels.framerows import Late, Rows, less, running_maximum
-from rxfeed.kernels.kept import Kept
-from rxfeed.kernels.parts import Ints, Mask, Parts
-from rxfeed.kernels.plan import NEVER, Plan, Tally
-from rxfeed.kernels.symbols import Symbols
+from rxfeed.kernels.bars import parts as p
+from rxfeed.kernels.bars.acc import INHERITED
+from rxfeed.kernels.bars.framerows import Late, Rows, less, running_maximum
+from rxfeed.kernels.bars.kept import Kept
+from rxfeed.kernels.bars.parts import Ints, Mask, Parts
+from rxfeed.kernels.bars.plan import NEVER, Plan, Tally
+from rxfeed.kernels.bars.symbols import Symbols
 from rxfeed.model import Bar, Flag, Reject, Tick
 from rxfeed.times import FOREVER, iso
 

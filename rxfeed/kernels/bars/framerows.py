@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from rxfeed.frame import Array, Frame
-from rxfeed.kernels.parts import Floats, Ints, Parts
-from rxfeed.kernels.plan import NEVER
+from rxfeed.kernels.bars.parts import Floats, Ints, Parts
+from rxfeed.kernels.bars.plan import NEVER
 from rxfeed.model import Reject, Tick
 
 

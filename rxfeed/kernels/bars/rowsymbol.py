@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import date
 
-from rxfeed.kernels.acc import Acc, Window
-from rxfeed.kernels.kept import SymbolKept
-from rxfeed.kernels.plan import NEVER
+from rxfeed.kernels.bars.acc import Acc, Window
+from rxfeed.kernels.bars.kept import SymbolKept
+from rxfeed.kernels.bars.plan import NEVER
 from rxfeed.times import FOREVER
 from rxfeed.windows import Grid, Segment
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 import msgspec
 import numpy as np
 
-from rxfeed.kernels.parts import END, ID, START, Ints, Parts, bar_at, join
+from rxfeed.kernels.bars.parts import END, ID, START, Ints, Parts, bar_at, join
 from rxfeed.model import Bar, merge
 
 _SMALL = 4_096

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rxfeed.kernels.bars import BarsKernel
-from rxfeed.kernels.fill import Filler
+from rxfeed.kernels.bars.fill import Filler
+from rxfeed.kernels.bars.kernel import BarsKernel
 from rxfeed.model import Bar, Flag, Tick
 from rxfeed.sessions import Session
 from rxfeed.times import SECOND
