@@ -15,6 +15,7 @@ from rxfeed.instrument import Instrument
 from rxfeed.kernels.bars.fill import Filler
 from rxfeed.kernels.bars.kernel import FRAME_ROWS, BarsKernel
 from rxfeed.model import Bar, Reject, Tick
+from rxfeed.runs import Run, RunObserver
 from rxfeed.scheduler import own_clock
 from rxfeed.times import FOREVER
 from rxfeed.windows import Windows
@@ -68,8 +69,10 @@ class Shell:
 
     def run(self, source: Observable[Any]) -> abc.DisposableBase:
         """Subscribe to the source; the disposable ends it and every timer."""
+        on_next = self._on_next()
         try:
-            upstream = source.subscribe(self._on_next(), self.turns.fail, self._on_completed, scheduler=self.scheduler)
+            observer = RunObserver(on_next, self._on_run(on_next), self.turns.fail, self._on_completed)
+            upstream = observer.to(source, self.scheduler)
         except BaseException:
             self._stop()
             raise
@@ -107,6 +110,30 @@ class Shell:
                 step(lambda: self._take(element))
 
         return on_next
+
+    def _on_run(self, on_next: Callable[[Any], None]) -> Callable[[Run], None]:
+        """Make the way of ticks that come together: no time passes between them, so what they close goes out at once."""
+        turns, run = self.turns, self.kernel.run
+        settings = self.settings
+        alone = self.filler is not None or settings.updates is not None or settings.frames
+
+        def on_run(ticks: Run) -> None:
+            if alone or turns.busy:
+                for tick in ticks:
+                    on_next(tick)
+                return
+            bars: list[Bar] = []
+            try:
+                run(ticks, bars)
+            except Exception as error:
+                self._step(lambda: self._shaped(bars, {}, list))
+                turns.fail(error)
+                return
+            if bars or self.kernel.tally.rejects or self.clock is not None:
+                self.watch.see(ticks[-1].time)
+                self._step(lambda: self._shaped(bars, {}, list))
+
+        return on_run
 
     def _step(self, *acts: Callable[[], list[Any]]) -> None:
         try:

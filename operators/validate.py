@@ -15,6 +15,7 @@ from rxfeed.kernels.validate.frames import validate_frame
 from rxfeed.kernels.validate.kernel import ValidateKernel, ValidateStats
 from rxfeed.model import Bar, Depth, Quote, Reject, Tick
 from rxfeed.rules import DEFAULT, Rule
+from rxfeed.runs import Run, RunObservable, RunObserver, run_into
 
 from ._sink import Sink, sink
 from ._turns import Turns
@@ -40,7 +41,7 @@ class Validate:
             kernel = self._newest = self._make()
             return _subscribe(source, observer, scheduler, kernel, self._rejects)
 
-        return Observable(subscribe)
+        return RunObservable(subscribe)
 
 
 def _subscribe(
@@ -51,7 +52,7 @@ def _subscribe(
     rejects: Sink[Reject] | None,
 ) -> abc.DisposableBase:
     kernel.heard = rejects is not None
-    emit, passes = observer.on_next, kernel.passes
+    emit, emit_run, passes = observer.on_next, run_into(observer), kernel.passes
     turns = Turns(observer)
 
     def report() -> None:
@@ -89,6 +90,27 @@ def _subscribe(
                 return
         turns.take(lambda: judge(element))
 
+    def on_run(ticks: Run) -> None:
+        while ticks and not turns.ended:
+            good = 0 if turns.busy else _passing(passes, ticks)
+            if good == len(ticks):
+                give(ticks)
+                return
+            if good:
+                give(ticks[:good])
+            odd = ticks[good]
+            turns.take(lambda odd=odd: judge(odd))
+            ticks = ticks[good + 1 :]
+
+    def give(ticks: Run) -> None:
+        turns.busy = True
+        try:
+            emit_run(ticks)
+        finally:
+            turns.busy = False
+        if turns.waiting:
+            turns.go()
+
     def last() -> list[Any]:
         kernel.finish()
         report()
@@ -102,7 +124,20 @@ def _subscribe(
         turns.take(last)
         turns.complete()
 
-    return source.subscribe(on_next, on_error, on_completed, scheduler=scheduler)
+    return RunObserver(on_next, on_run, on_error, on_completed).to(source, scheduler)
+
+
+def _passing(passes: Callable[[Tick], bool], ticks: Run) -> int:
+    """Return how many of the first ticks are ordinary. What cannot be judged like that is not: by itself it says why."""
+    good = 0
+    try:
+        for tick in ticks:
+            if not passes(tick):
+                break
+            good += 1
+    except Exception:
+        return good
+    return good
 
 
 def validate(

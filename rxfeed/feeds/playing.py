@@ -16,6 +16,7 @@ from rxfeed.feeds.pacing import Paced, Pieces, finish
 from rxfeed.feeds.readers import columns_of
 from rxfeed.frame import Frame
 from rxfeed.model import UNKNOWN_TIME, Tick
+from rxfeed.runs import RunObservable, run_into
 
 PIECE: Final = 256
 """Rows that are made at a time, between two looks at whether anybody still listens."""
@@ -57,7 +58,7 @@ def play(
         # In the trampoline, since `subscribe` must have returned before anybody can dispose of what it returns.
         return CompositeDisposable(CurrentThreadScheduler.singleton().schedule(run), stop)
 
-    return Observable(subscribe)
+    return RunObservable(subscribe)
 
 
 def made(frames: Generator[Frame[Tick], None, None]) -> Pieces:
@@ -74,7 +75,7 @@ def _drain_rows(
     clock: ReplayClock | None, moving: ReplayClock | None,
 ) -> None:  # fmt: skip
     latest = UNKNOWN_TIME
-    emit = observer.on_next
+    emit, emit_run = observer.on_next, run_into(observer)
     while not stop.is_disposed:
         try:
             piece = next(pieces, None)
@@ -93,11 +94,14 @@ def _drain_rows(
                     latest = tick.time
                     move(latest)
                 emit(tick)
+            continue
+        if {*map(type, piece)} == {Tick}:
+            emit_run(piece)
         else:
             for tick in piece:
                 emit(tick)
-            if clock is not None:
-                latest = max(latest, *[tick.time for tick in piece])
+        if clock is not None:
+            latest = max(latest, *[tick.time for tick in piece])
 
 
 def _drain_frames(

@@ -13,6 +13,8 @@ INHERITED = ~(SHORT | PARTIAL)
 
 Window = tuple[int, int, int, date]
 """`(start, end, flags, trade_date)`."""
+Rolled = tuple[float, float, float, float, int, int, int, int, float, int, int, int, int]
+"""A closed window: open, high, low, close, volume, count, buy, sell, notional, first time and seq, last time and seq."""
 
 
 class Acc:
@@ -97,3 +99,20 @@ def merge_into(a: Acc, b: Acc) -> None:
     a.sell += b.sell
     a.notional += b.notional
     a.flags |= b.flags & INHERITED
+
+
+def merge_rolled(a: Acc, rolled: list[Rolled]) -> None:
+    """Merge closed windows, each after the one before, into the one around them: `merge_into`, a column at a time."""
+    opens, highs, lows, closes, volumes, counts, buys, sells, notionals, first, first_seq, last, last_seq = zip(
+        *rolled, strict=True
+    )
+    a.high, a.low = max(a.high, *highs), min(a.low, *lows)
+    if first[0] < a.first_time or (first[0] == a.first_time and first_seq[0] < a.first_seq):
+        a.open, a.first_time, a.first_seq = opens[0], first[0], first_seq[0]
+    if last[-1] > a.last_time or (last[-1] == a.last_time and last_seq[-1] >= a.last_seq):
+        a.close, a.last_time, a.last_seq = closes[-1], last[-1], last_seq[-1]
+    a.volume += sum(volumes)
+    a.count += sum(counts)
+    a.buy += sum(buys)
+    a.sell += sum(sells)
+    a.notional = sum(notionals, a.notional)

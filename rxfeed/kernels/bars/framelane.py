@@ -322,7 +322,7 @@ class FrameLane:
         for level, closed in keep:
             self.kept.put_chunk(level, closed, done)
         revised = [
-            (number, bar.end, level, self.kept.revise(level, bar, int(done[number]))) for number, level, bar in revisions
+            (number, bar.end, level, self.kept.revise(level, bar, int(before[number]))) for number, level, bar in revisions
         ]
         revised.sort(key=itemgetter(0, 1, 2))
         return result, [bar for _, _, level, bar in revised if plan.emitted[level]]

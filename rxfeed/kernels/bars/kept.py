@@ -14,27 +14,41 @@ import numpy as np
 
 from rxfeed.kernels.bars.parts import END, ID, START, Ints, Parts, bar_at, join
 from rxfeed.model import Bar, merge
+from rxfeed.times import FOREVER
 
 _SMALL = 4_096
 """Chunks of up to so many rows are joined; copying larger ones would cost more than it saves."""
 
 
 class SymbolKept:
-    """One symbol's kept bars: for each level a dict by start, and the starts in the order in which bars came."""
+    """One symbol's kept bars: for each level a dict by start, in the order in which bars came.
 
-    __slots__ = ("bars", "queue")
+    Letting go is done for many at once: `due` tells when it is worth while again, an eighth of the horizon later.
+    """
 
-    def __init__(self, levels: int) -> None:
+    __slots__ = ("bars", "due", "horizon")
+
+    def __init__(self, levels: int, horizon: int) -> None:
         self.bars: list[dict[int, Bar]] = [{} for _ in range(levels)]
-        self.queue: list[deque[int]] = [deque() for _ in range(levels)]
+        self.due = [-FOREVER] * levels
+        self.horizon = horizon
 
-    def put(self, level: int, bar: Bar, done: int) -> None:
-        """Keep `bar`, and let go the bars that `done`, the watermark less the horizon, has passed."""
-        bars, queue = self.bars[level], self.queue[level]
-        while queue and bars[queue[0]].end <= done:
-            del bars[queue.popleft()]
-        bars[bar.start] = bar
-        queue.append(bar.start)
+    def put(self, level: int, bar: Bar, mark: int) -> None:
+        """Keep `bar`, and now and then let go the bars that the watermark `mark` has left behind by the horizon."""
+        if mark >= self.due[level]:
+            self._let_go(level, mark)
+        self.bars[level][bar.start] = bar
+
+    def _let_go(self, level: int, mark: int) -> None:
+        bars, done = self.bars[level], mark - self.horizon
+        gone: list[int] = []
+        for start, bar in bars.items():
+            if bar.end > done:
+                break
+            gone.append(start)
+        for start in gone:
+            del bars[start]
+        self.due[level] = mark + self.horizon // 8
 
 
 class Chunk:
@@ -70,8 +84,10 @@ class Chunk:
 class Kept:
     """The closed bars of all levels and symbols that are within the horizon."""
 
-    def __init__(self, timeframes: tuple[str, ...], symbol_of: Callable[[int], str], id_of: Callable[[str], int]) -> None:
-        self._timeframes = timeframes
+    def __init__(
+        self, timeframes: tuple[str, ...], horizon: int, symbol_of: Callable[[int], str], id_of: Callable[[str], int]
+    ) -> None:
+        self._timeframes, self._horizon = timeframes, horizon
         self._symbol_of, self._id_of = symbol_of, id_of
         self._symbols: dict[str, SymbolKept] = {}
         self._chunks: list[deque[Chunk]] = [deque() for _ in timeframes]
@@ -79,7 +95,7 @@ class Kept:
     def symbol(self, name: str) -> SymbolKept:
         kept = self._symbols.get(name)
         if kept is None:
-            kept = self._symbols[name] = SymbolKept(len(self._timeframes))
+            kept = self._symbols[name] = SymbolKept(len(self._timeframes), self._horizon)
         return kept
 
     def clear(self) -> None:
@@ -107,7 +123,7 @@ class Kept:
         if len(keep):
             chunks.append(Chunk(parts if len(keep) == parts.size else parts.take(keep)))
 
-    def revise(self, level: int, part: Bar, done: int) -> Bar:
+    def revise(self, level: int, part: Bar, mark: int) -> Bar:
         """Merge a late partial into its closed window and return the next revision; the window may have been empty."""
         kept = self.symbol(part.symbol)
         old = kept.bars[level].get(part.start)
@@ -116,7 +132,7 @@ class Kept:
             merged = part if old is None else merge(old, part)
             assert merged is not None
             bar = msgspec.structs.replace(merged, revision=1 if old is None else old.revision + 1)
-            kept.put(level, bar, done)
+            kept.put(level, bar, mark)
         else:
             merged = merge(old, part)
             assert merged is not None

@@ -71,7 +71,7 @@ class BarsKernel:
         self.plan = Plan(windows, sessions, lateness, min(horizon, FOREVER))
         self.tally = Tally()
         self._symbols = Symbols()
-        self._kept = Kept(self.plan.names, self._symbols.name, self._symbols.id)
+        self._kept = Kept(self.plan.names, self.plan.horizon, self._symbols.name, self._symbols.id)
         self._rows = RowLane(self.plan, self._kept, self.tally, self._to_rows)
         self._frames = FrameLane(self.plan, self._kept, self.tally, self._symbols)
         self._lane: RowLane | FrameLane = self._rows
@@ -79,6 +79,14 @@ class BarsKernel:
         """Take one tick; return what it closes or revises, or None if nothing can have."""
 
     # --- input
+
+    def run(self, ticks: list[Tick], out: list[Bar]) -> None:
+        """Take ticks one after another and append what they close or revise to `out`, also when one of them raises."""
+        tick = self.tick
+        for t in ticks:
+            bars = tick(t)
+            if bars:
+                out += bars
 
     def partial(self, bar: Bar) -> list[Bar]:
         """Merge a partial bar.

@@ -18,6 +18,8 @@ from rxfeed.model import Bar, Reject, Tick
 from rxfeed.times import FOREVER, iso
 
 _END = attrgetter("end")
+_MANY = 64
+"""So many bars that have rolled are merged into their container at once."""
 
 
 class RowLane:
@@ -37,7 +39,7 @@ class RowLane:
         self.tick: Callable[[Tick], list[Bar] | None] = self._make_tick()
 
     def _make_tick(self) -> Callable[[Tick], list[Bar] | None]:
-        get, slow, roll = self.symbols.get, self._slow, self._roll
+        get, slow, roll = self.symbols.get, self._slow, self._make_roll()
 
         def tick(t: Tick) -> list[Bar] | None:
             symbol = get(t.symbol)
@@ -46,7 +48,7 @@ class RowLane:
             a = symbol.current
             time = t.time
             if not a.last_time <= time < a.due:
-                return roll(symbol, a, t, time) if time >= a.end else slow(t)
+                return roll(symbol, a, t, time) if a.end <= time < symbol.roll_until else slow(t)
             price, size = t.price, t.size
             # A tick of a wrong type fails in these two lines, before anything has changed.
             notional, seq = a.notional + price * size, +t.seq
@@ -77,40 +79,52 @@ class RowLane:
 
         return tick
 
-    def _roll(self, symbol: Symbol, a: Acc, t: Tick, time: int) -> list[Bar]:
+    def _make_roll(self) -> Callable[[Symbol, Acc, Tick, int], list[Bar]]:
         """What nearly always happens when a finest window ends: it alone closes, and its container stays open.
 
         The window's object is used again for the next one. All that is unusual goes the general way.
         """
-        plan = self.plan
-        price, size, side, seq = t.price, t.size, t.side, +t.seq
-        notional = price * size
-        if (
-            time >= symbol.roll_until
-            or symbol.watermark > time
-            or (plan.lateness and a.end + plan.lateness > time)
-            or price - price != 0.0
-        ):
-            return self._slow(t)
-        container = symbol.container
-        bar = bar_of(symbol.name, plan.names[0], a.start, a.end, a, a.windows[0][3], a.flags)
-        self.tally.closed += a.count
-        merge_into(container, a)
-        symbol.kept.put(0, bar, time - plan.horizon)
-        segment, coarser = symbol.rolling
-        window = window_in(segment, time)
-        a.start, a.end, flags, _ = window
-        a.windows = (window, *coarser)
-        a.flags = flags | self._gap(a.start)
-        a.open = a.high = a.low = a.close = price
-        a.volume, a.count, a.notional = size, 1, notional
-        a.buy = size if side == 1 else 0
-        a.sell = size if side == 2 else 0
-        a.first_time = a.last_time = time
-        a.first_seq = a.last_seq = seq
-        a.due = min(a.end, symbol.coarse_end + plan.lateness)
-        symbol.watermark = time
-        return [bar] if plan.emitted[0] else []
+        slow, gap, tally, lateness = self._slow, self._gap, self.tally, self.plan.lateness
+        timeframe, emitted = self.plan.names[0], self.plan.emitted[0]
+
+        def roll(symbol: Symbol, a: Acc, t: Tick, time: int) -> list[Bar]:
+            price, size, side, seq = t.price, t.size, t.side, +t.seq
+            notional = price * size
+            if symbol.watermark > time or (lateness and a.end + lateness > time) or price - price != 0.0:
+                return slow(t)
+            count, flags = a.count, a.flags
+            rolled = (
+                a.open, a.high, a.low, a.close, a.volume, count, a.buy, a.sell, a.notional,
+                a.first_time, a.first_seq, a.last_time, a.last_seq,
+            )  # fmt: skip
+            segment, coarser = symbol.rolling
+            lo, hi, origin, step, day = segment
+            bar = Bar(symbol.name, timeframe, a.start, a.end, *rolled, day, 0, flags)
+            symbol.kept.put(0, bar, time)
+            if flags:
+                symbol.container.flags |= flags & INHERITED
+            symbol.rolled.append(rolled)
+            if len(symbol.rolled) >= _MANY:
+                symbol.gather()
+            tally.closed += count
+            start = time - (time - origin) % step
+            end = start + step
+            window = start, end, 0, day
+            if start < lo or end > hi:
+                start, end, _, _ = window = window_in(segment, time)
+            a.start, a.end, a.windows = start, end, (window, *coarser)
+            a.flags = window[2] | gap(start)
+            a.open = a.high = a.low = a.close = price
+            a.volume, a.count, a.notional = size, 1, notional
+            a.buy = size if side == 1 else 0
+            a.sell = size if side == 2 else 0
+            a.first_time = a.last_time = time
+            a.first_seq = a.last_seq = seq
+            a.due = min(end, symbol.coarse_end + lateness)
+            symbol.watermark = time
+            return [bar] if emitted else []
+
+        return roll
 
     def _slow(self, t: Tick) -> list[Bar]:
         self._enter()
@@ -147,6 +161,7 @@ class RowLane:
             tally.reject(Reject(element, "late", reason), part.count)
             return []
         self.symbols[name] = symbol
+        symbol.gather()
         if tally.began is None:
             tally.began = part.first_time
         part.windows = windows
@@ -175,7 +190,7 @@ class RowLane:
                 continue
             flags |= part.flags & INHERITED | self._gap(start)
             late = bar_of(symbol.name, plan.names[level], start, end, part, day, flags)
-            revision = self.kept.revise(level, late, mark - plan.horizon)
+            revision = self.kept.revise(level, late, mark)
             if plan.emitted[level]:
                 revised.append((end, level, revision))
         revised.sort(key=itemgetter(0, 1))
@@ -185,6 +200,7 @@ class RowLane:
         """Raise the watermark of every symbol that has one to `time` and return what closes."""
         out: list[Bar] = []
         for symbol in self.symbols.values():
+            symbol.gather()
             symbol.watermark = max(symbol.watermark, symbol.current.last_time)
             if time > symbol.watermark:
                 symbol.watermark = time
@@ -196,6 +212,7 @@ class RowLane:
         """Close everything; windows that end after the watermark are PARTIAL."""
         out: list[Bar] = []
         for symbol in self.symbols.values():
+            symbol.gather()
             symbol.watermark = max(symbol.watermark, symbol.current.last_time)
             self._close(symbol, None, out)
             self._settle(symbol, symbol.watermark)
@@ -208,6 +225,8 @@ class RowLane:
 
     def open_bars(self) -> list[tuple[int, Bar]]:
         """Return `(level, bar)` of every open window as it stands in memory: coarser ones without their open children."""
+        for symbol in self.symbols.values():
+            symbol.gather()
         return [
             (level, bar_of(s.name, self.plan.names[level], a.start, a.end, a, a.windows[level][3], a.flags))
             for s in self.symbols.values() for level, accs in enumerate(s.opens) for a in accs
@@ -358,7 +377,7 @@ class RowLane:
         consumers = plan.consumers[level]
         for consumer in consumers:
             self._merge_open(symbol, consumer, a, own=consumer == consumers[-1])
-        symbol.kept.put(level, bar, symbol.watermark - plan.horizon)
+        symbol.kept.put(level, bar, symbol.watermark)
 
     def _settle(self, symbol: Symbol, mark: int) -> None:
         """Choose the window that the ordinary path works on, and until when it may."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from rxfeed.kernels.bars.acc import Acc, Window
+from rxfeed.kernels.bars.acc import Acc, Rolled, Window, merge_rolled
 from rxfeed.kernels.bars.kept import SymbolKept
 from rxfeed.kernels.bars.plan import NEVER
 from rxfeed.times import FOREVER
@@ -18,10 +18,12 @@ class Symbol:
     `coarse_end`: the earliest end of an open window above the finest level.
     `roll_until`: before this time a finest window that ends is the only one that does, and merges into `container`; the
     next one lies in the segment and the coarser windows of `rolling`.
+    `rolled`: bars that have closed that way and are not in `container` yet, since merging many at once is cheaper. Whoever
+    looks at a window above the finest calls `gather` first.
     """
 
     __slots__ = (
-        "coarse_end", "coarser", "container", "current", "grids", "kept", "name", "opens", "roll_until", "rolling",
+        "coarse_end", "coarser", "container", "current", "grids", "kept", "name", "opens", "roll_until", "rolled", "rolling",
         "segments", "watermark",
     )  # fmt: skip
 
@@ -38,6 +40,13 @@ class Symbol:
         self.container = NOTHING
         self.roll_until = NEVER
         self.rolling: tuple[Segment, tuple[Window, ...]] = (_NOWHERE, ())
+        self.rolled: list[Rolled] = []
+
+    def gather(self) -> None:
+        """Merge what has rolled into its container."""
+        if self.rolled:
+            merge_rolled(self.container, self.rolled)
+            self.rolled.clear()
 
 
 _NOWHERE = Segment(0, 0, 0, 1, date.min)

@@ -352,7 +352,7 @@ def kept(k: BarsKernel) -> int:
 def held(k: BarsKernel) -> int:
     """How many closed bars stand in memory, asked for or not."""
     store = k._kept
-    rows = sum(len(bars) + len(queue) for s in store._symbols.values() for bars, queue in zip(s.bars, s.queue, strict=True))
+    rows = sum(len(bars) for s in store._symbols.values() for bars in s.bars)
     return rows + sum(chunk.parts.size for chunks in store._chunks for chunk in chunks)
 
 
