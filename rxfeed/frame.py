@@ -52,6 +52,10 @@ _NEVER_NULL: Final[Mapping[type[Any], tuple[str, ...]]] = {
 }
 
 
+_FEW: Final = 32
+"""So many symbols are asked for one by one; more in one query."""
+
+
 class Groups(NamedTuple):
     """Rows of a frame by symbol: `order` lists row numbers symbol by symbol (stable; None when they already are),
     block i is `order[starts[i]:starts[i + 1]]` and belongs to `symbols[i]`."""
@@ -73,20 +77,34 @@ class Frame(Generic[T]):
         InputError: a column is missing, unknown, or of another type.
     """
 
-    __slots__ = ("_columns", "_grouped", "_groups", "df", "kind")
+    __slots__ = ("_bounds", "_columns", "_grouped", "_groups", "df", "kind")
+
+    df: pl.DataFrame
+    kind: type[T]
 
     @overload
     def __init__(self: Frame[Tick], df: pl.DataFrame) -> None: ...
     @overload
     def __init__(self, df: pl.DataFrame, kind: type[T]) -> None: ...
     def __init__(self, df: pl.DataFrame, kind: type[Any] = Tick) -> None:
-        self.df: Final = df if df.schema == SCHEMAS[kind] else conform(df, kind)
+        df = df if df.schema == SCHEMAS[kind] else conform(df, kind)
         for name in _NEVER_NULL[kind]:
-            if self.df[name].null_count():
-                raise InputError(f"column {name!r} has {self.df[name].null_count()} null values; none are allowed")
-        self.kind: Final[type[T]] = kind
+            if df[name].null_count():
+                raise InputError(f"column {name!r} has {df[name].null_count()} null values; none are allowed")
+        self._take(df, kind)
+
+    @staticmethod
+    def trusted(df: pl.DataFrame, kind: type[R]) -> Frame[R]:
+        """Return `df` as a frame without a look at it: for what was just made, or cut from a frame."""
+        frame = cast("Frame[R]", Frame.__new__(Frame))
+        frame._take(df, kind)  # noqa: SLF001  # its own
+        return frame
+
+    def _take(self, df: pl.DataFrame, kind: type[T]) -> None:
+        self.df, self.kind = df, kind
         self._columns: dict[str, Array] = {}
         self._grouped: dict[str, Array] = {}
+        self._bounds: dict[str, tuple[Any, Any]] = {}
         self._groups: Groups | None = None
 
     @staticmethod
@@ -137,6 +155,19 @@ class Frame(Generic[T]):
             array = self._columns[name] = (series.cast(pl.Int64) if series.dtype == TIME else series).to_numpy()
         return array
 
+    def bounds(self, name: str) -> tuple[Any, Any]:
+        """Return the least and the greatest value of a numeric column; both NaN if a NaN is among them. Computed once."""
+        bounds = self._bounds.get(name)
+        if bounds is None:
+            column = self.column(name)
+            bounds = self._bounds[name] = column.min().item(), column.max().item()
+        return bounds
+
+    @property
+    def ordered(self) -> bool:
+        """Whether neither `time` nor `seq` ever goes back, over all symbols together."""
+        return all(bool((column[1:] >= column[:-1]).all()) for column in (self.column("time"), self.column("seq")))
+
     @property
     def groups(self) -> Groups:
         """How the rows group by symbol; computed once."""
@@ -151,7 +182,8 @@ class Frame(Generic[T]):
             return self.column(name)
         array = self._grouped.get(name)
         if array is None:
-            array = self._grouped[name] = self.column(name).take(order)
+            # The rows are known to be there, and "wrap" is the quickest to believe it.
+            array = self._grouped[name] = self.column(name).take(order, mode="wrap")
         return array
 
     @property
@@ -166,11 +198,11 @@ class Frame(Generic[T]):
 
     def filter(self, keep: Array) -> Frame[T]:
         """Return the rows where `keep` is true, as a new frame."""
-        return Frame(self.df.filter(pl.Series(keep)), self.kind)
+        return Frame.trusted(self.df.filter(pl.Series(keep)), self.kind)
 
     def slice(self, offset: int, length: int) -> Frame[T]:
         """Return `length` rows from `offset`, as a new frame."""
-        return Frame(self.df.slice(offset, length), self.kind)
+        return Frame.trusted(self.df.slice(offset, length), self.kind)
 
 
 def is_frame(element: object) -> TypeGuard[Frame[Any]]:
@@ -198,8 +230,10 @@ def _group(symbols: pl.Series) -> Groups:
     local = codes.astype(np.uint8 if highest < 1 << 8 else np.uint16 if highest < 1 << 16 else np.int64)
     order = None if (local[1:] >= local[:-1]).all() else np.argsort(local, kind="stable")
     grouped = local if order is None else local.take(order)
-    starts = np.concatenate(([0], np.flatnonzero(grouped[1:] != grouped[:-1]) + 1, [n]))
+    starts = np.concatenate(([0], (grouped[1:] != grouped[:-1]).nonzero()[0] + 1, [n]))
     first = starts[:-1] if order is None else order[starts[:-1]]
+    if len(first) <= _FEW:
+        return Groups([symbols[row] for row in first.tolist()], order, starts)
     return Groups(cast("list[str]", symbols[first].cast(pl.String).to_list()), order, starts)
 
 

@@ -73,8 +73,7 @@ class KnownTime(Rule):
         return "time is unknown: year 1, or outside of what int64 nanoseconds hold (1677 to 2262)"
 
     def passes(self, frame: Frame[Tick], instruments: Blocks) -> Mask | None:
-        time = frame.column("time")
-        return None if int(time.min()) > UNKNOWN_TIME else frame.grouped("time") > UNKNOWN_TIME
+        return None if frame.bounds("time")[0] > UNKNOWN_TIME else frame.grouped("time") > UNKNOWN_TIME
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +90,8 @@ class Finite(Rule):
         return None
 
     def passes(self, frame: Frame[Tick], instruments: Blocks) -> Mask | None:
-        finite = np.isfinite(frame.grouped("price"))
-        return None if finite.all() else finite
+        low, high = frame.bounds("price")
+        return None if low > -math.inf and high < math.inf else np.isfinite(frame.grouped("price"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +109,9 @@ class Positive(Rule):
         return None
 
     def passes(self, frame: Frame[Tick], instruments: Blocks) -> Mask | None:
-        price = frame.grouped("price")
-        if price.min() > 0:
+        if frame.bounds("price")[0] > 0:
             return None
+        price = frame.grouped("price")
         free = np.array([i is not None and i.may_be_negative for i in instruments])
         return (price > 0) | np.repeat(free, np.diff(frame.groups.starts))
 
@@ -179,9 +178,10 @@ class Size(Rule):
         return None
 
     def passes(self, frame: Frame[Tick], instruments: Blocks) -> Mask | None:
-        size = frame.grouped("size")
-        if size.min() >= self.least and size.max() <= self.most:
+        low, high = frame.bounds("size")
+        if low >= self.least and high <= self.most:
             return None
+        size = frame.grouped("size")
         return (size >= self.least) & (size <= self.most)
 
 
@@ -240,7 +240,7 @@ class Future(Rule):
         return f"time must be at most {by / 1e9:g} s after received, got {iso(element.time)}, {ahead:.9g} s after"
 
     def passes(self, frame: Frame[Tick], instruments: Blocks) -> Mask | None:
-        return _lag(frame, lambda lag: lag >= -nanoseconds(self.by))
+        return _lag(frame, -nanoseconds(self.by), FOREVER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +263,7 @@ class Stale(Rule):
         return f"time must be at most {after / 1e9:g} s before received, got {iso(element.time)}, {behind:.9g} s before"
 
     def passes(self, frame: Frame[Tick], instruments: Blocks) -> Mask | None:
-        return _lag(frame, lambda lag: lag <= nanoseconds(self.after))
+        return _lag(frame, -FOREVER, nanoseconds(self.after))
 
 
 @dataclass(frozen=True, slots=True)
@@ -390,17 +390,22 @@ class RuleError(RxfeedError, ValueError):
     """Rules and instruments that do not fit together."""
 
 
-def _lag(frame: Frame[Tick], good: Callable[[Any], Any]) -> Mask | None:
+def _lag(frame: Frame[Tick], least: int, most: int) -> Mask | None:
     """Judge `received - time` of the rows that have both; UNKNOWN_TIME is so far back that the difference would wrap."""
-    time = np.maximum(frame.column("time"), -(1 << 62))
     received, unknown = frame.df["received"], frame.df["received"].null_count()
     if unknown == len(frame):
         return None
+    time = frame.column("time")
+    if frame.bounds("time")[0] < -(1 << 62):
+        time = np.maximum(time, -(1 << 62))
     if unknown == 0:
-        ok = good(frame.column("received") - time)
+        lag = frame.column("received") - time
+        if (least == -FOREVER or lag.min() >= least) and (most == FOREVER or lag.max() <= most):
+            return None
+        ok = (lag >= least) & (lag <= most)
     else:
-        known = received.is_not_null().to_numpy()
-        ok = ~known | good(received.to_physical().fill_null(0).to_numpy() - time)
+        lag = received.to_physical().fill_null(0).to_numpy() - time
+        ok = ~received.is_not_null().to_numpy() | (lag >= least) & (lag <= most)
     if ok.all():
         return None
     order = frame.groups.order

@@ -7,13 +7,14 @@ times go back need the running maximum, and only late rows cost Python.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from operator import itemgetter
 
 import numpy as np
 import numpy.typing as npt
 
-from rxfeed.frame import Frame
+from rxfeed.frame import Array, Frame
 from rxfeed.kernels.bars import parts as p
 from rxfeed.kernels.bars.acc import INHERITED
 from rxfeed.kernels.bars.framerows import Late, Rows, less, running_maximum
@@ -24,6 +25,7 @@ from rxfeed.kernels.bars.symbols import Symbols
 from rxfeed.model import Bar, Flag, Reject, Tick
 from rxfeed.times import FOREVER, iso
 
+_EMPTY = Parts.empty()
 Output = tuple[list[tuple[int, Parts]], list[Bar]]
 """Closed bars by level, finest first, and revisions."""
 
@@ -33,7 +35,7 @@ class FrameLane:
 
     def __init__(self, plan: Plan, kept: Kept, tally: Tally, symbols: Symbols) -> None:
         self.plan, self.kept, self.tally, self.symbols = plan, kept, tally, symbols
-        self.open = [Parts.empty() for _ in plan.names]
+        self.open = [_EMPTY for _ in plan.names]
         self.marks: Ints = np.empty(0, np.int64)
 
     def frame(self, frame: Frame[Tick]) -> Output:
@@ -56,19 +58,19 @@ class FrameLane:
         rows = Rows(frame, self.symbols.number(frame.groups.symbols))
         self._drop_non_finite(rows, frame)
         late: Late | None = None
-        steps = self._steps(rows) if len(rows.time) and rows.in_order(before[rows.ids]) else None
+        steps = self._steps(rows) if len(rows) and rows.in_order(before[rows.ids]) else None
         if steps is None:
             self._set_windows(rows)
-            if not len(rows.time):
+            if not len(rows):
                 self._tell(rows)
                 return [], []
             if not rows.in_order(before[rows.ids]):
                 late = self._disorder(rows, frame)
             steps = rows.start
         if late is None:
-            self.marks[rows.ids] = rows.time[rows.starts[1:] - 1]
+            self.marks[rows.ids] = rows.at("time", rows.starts[1:] - 1)
             if tally.began is None:
-                tally.began = int(rows.time[0 if rows.origin is None else int(rows.origin.argmin())])
+                tally.began = int(rows.at("time", rows.first()))
         self._tell(rows)
         opens, posts = (self._none(), self._none()) if late is None else self._late(late)
         return self._close(self._reduce(rows, rows.start if late else steps), opens, before, posts)
@@ -78,13 +80,13 @@ class FrameLane:
 
         def act(before: Ints) -> Output:
             self.marks = np.where(before == NEVER, NEVER, np.maximum(before, time))
-            return self._close(Parts.empty(), self._none(), before, [])
+            return self._close(_EMPTY, self._none(), before, [])
 
         return self._all_or_none(act)[0]
 
     def finish(self) -> list[tuple[int, Parts]]:
         """Close everything; windows that end after the watermark are PARTIAL."""
-        return self._all_or_none(lambda before: self._close(Parts.empty(), self._none(), before, [], finish=True))[0]
+        return self._all_or_none(lambda before: self._close(_EMPTY, self._none(), before, [], finish=True))[0]
 
     def open_bars(self) -> list[tuple[int, Bar]]:
         """As `RowLane.open_bars`."""
@@ -122,7 +124,7 @@ class FrameLane:
         self.open = [p.of_bars(bars, self.symbols.number([b.symbol for b in bars]).tolist()) for bars in levels]
 
     def _none(self) -> list[Parts]:
-        return [Parts.empty() for _ in self.plan.names]
+        return [_EMPTY for _ in self.plan.names]
 
     # --- accepting
 
@@ -133,30 +135,37 @@ class FrameLane:
             self.marks = np.append(self.marks, np.full(new, NEVER, np.int64))
 
     def _drop_non_finite(self, rows: Rows, frame: Frame[Tick]) -> None:
-        finite = np.isfinite(rows.price)
-        if finite.all():
+        low, high = frame.bounds("price")
+        if low > -math.inf and high < math.inf:
             return
+        price = rows.column("price")
+        finite = np.isfinite(price)
 
         def reason(row: int) -> tuple[str, str]:
-            return "finite", f"price must be finite, got {rows.price[row]}"
+            return "finite", f"price must be finite, got {price[row]}"
 
         self._reject(frame, rows, np.flatnonzero(~finite), reason)
         rows.keep(np.flatnonzero(finite), rows.blocks()[finite])
 
-    def _steps(self, rows: Rows) -> Ints | None:
+    def _steps(self, rows: Rows) -> Array | None:
         """Number the finest windows of rows that are in order and all in one segment, or return None: what nearly all are."""
-        if not self.plan.one_session:
+        frame = rows.whole
+        if frame is None or not self.plan.one_session:
             return None
-        first, last = int(rows.time[rows.starts[:-1]].min()), int(rows.time[rows.starts[1:] - 1].max())
+        first, last = frame.bounds("time")
         segment = self.plan.session_grids(0)[0].segment(first)
         if segment is None or last >= segment.hi:
             return None
-        numbers = rows.time - segment.origin
+        numbers = frame.column("time") - segment.origin
         numbers //= segment.step
-        return numbers
+        if rows.origin is None:
+            return numbers
+        if (segment.hi - segment.origin) // segment.step < 1 << 31:
+            numbers = numbers.astype(np.int32)  # half as much to bring into order
+        return numbers.take(rows.origin, mode="wrap")
 
     def _set_windows(self, rows: Rows) -> None:
-        rows.start, rows.end, _, _, inside = self._windows(0, rows.time, rows.ids, rows.starts)
+        rows.start, rows.end, _, _, inside = self._windows(0, rows.column("time"), rows.ids, rows.starts)
         if inside is None:
             return
         self.tally.outside += len(inside) - int(inside.sum())
@@ -164,7 +173,7 @@ class FrameLane:
 
     def _disorder(self, rows: Rows, frame: Frame[Tick]) -> Late:
         """Judge each row by the watermark before it; leave the on-time ones, sorted, in `rows` and return the late ones."""
-        plan, block, time = self.plan, rows.blocks(), rows.time
+        plan, block, time, seq = self.plan, rows.blocks(), rows.column("time"), rows.column("seq")
         start = self.marks[rows.ids]
         running = running_maximum(time, start, rows.starts)
         before = np.empty_like(running)
@@ -181,7 +190,7 @@ class FrameLane:
         self._reject(frame, rows, np.flatnonzero(rejected), reason)
         result = Late(rows, np.flatnonzero(late), before, block)
         ok = np.flatnonzero(~(late | rejected))
-        ok = ok[np.lexsort((rows.seq[ok], time[ok], rows.start[ok], block[ok]))]
+        ok = ok[np.lexsort((seq[ok], time[ok], rows.start[ok], block[ok]))]
         if self.tally.began is None:
             accepted = np.flatnonzero(~rejected)
             origin = accepted if rows.origin is None else rows.origin[accepted]
@@ -241,37 +250,41 @@ class FrameLane:
 
     # --- merging
 
-    def _reduce(self, rows: Rows, window: Ints) -> Parts:
+    def _reduce(self, rows: Rows, window: Array) -> Parts:
         """Reduce ticks, sorted by (block, window, time, seq), to partial bars of finest windows; `window` tells these apart."""
-        n = len(rows.time)
+        n = len(rows)
         if not n:
-            return Parts.empty()
+            return _EMPTY
         head = np.empty(n, np.bool_)
         np.not_equal(window[1:], window[:-1], out=head[1:])
         head[rows.starts[:-1]] = True
-        heads = np.flatnonzero(head)
+        heads = head.nonzero()[0]
         tails = np.append(heads[1:], n) - 1
-        size, price = rows.size, rows.price
-        if max(int(size.max()), -int(size.min())) > p.MANY:
+        size, price, side = rows.column("size"), rows.column("price"), rows.column("side")
+        frame = rows.whole
+        low, high = (size.min(), size.max()) if frame is None else frame.bounds("size")
+        if max(int(high), -int(low)) > p.MANY:
             p.check_volume(size, heads)
         out = Parts(np.empty((13, len(heads)), np.int64), np.empty((5, len(heads))))
         ints, floats = out
-        ints[p.ID] = rows.ids[np.searchsorted(rows.starts, heads, "right") - 1]
-        ints[p.START], ints[p.END], flags, ints[p.DATE], _ = self._windows(0, rows.time[heads], ints[p.ID])
+        ints[p.ID] = np.repeat(rows.ids, np.diff(np.append(heads.searchsorted(rows.starts[:-1]), len(heads))))
+        ints[p.FIRST_TIME], ints[p.FIRST_SEQ] = rows.at("time", heads), rows.at("seq", heads)
+        ints[p.LAST_TIME], ints[p.LAST_SEQ] = rows.at("time", tails), rows.at("seq", tails)
+        ints[p.START], ints[p.END], flags, ints[p.DATE], _ = self._windows(0, ints[p.FIRST_TIME], ints[p.ID])
         ints[p.FLAGS] = flags | self._gap(ints[p.START])
         np.add.reduceat(size, heads, out=ints[p.VOLUME])
         ints[p.COUNT] = tails - heads + 1
-        np.add.reduceat(size * (rows.side == 1), heads, out=ints[p.BUY])
-        if rows.side.min() >= 1 and rows.side.max() <= 2:
+        np.add.reduceat(size * (side == 1), heads, out=ints[p.BUY])
+        if side.min() >= 1 and side.max() <= 2:
             np.subtract(ints[p.VOLUME], ints[p.BUY], out=ints[p.SELL])
         else:
-            np.add.reduceat(size * (rows.side == 2), heads, out=ints[p.SELL])
-        ints[p.FIRST_TIME], ints[p.FIRST_SEQ] = rows.time[heads], rows.seq[heads]
-        ints[p.LAST_TIME], ints[p.LAST_SEQ] = rows.time[tails], rows.seq[tails]
+            np.add.reduceat(size * (side == 2), heads, out=ints[p.SELL])
         floats[p.OPEN], floats[p.CLOSE] = price[heads], price[tails]
         np.maximum.reduceat(price, heads, out=floats[p.HIGH])
         np.minimum.reduceat(price, heads, out=floats[p.LOW])
-        np.add.reduceat(price * size, heads, out=floats[p.NOTIONAL])
+        notional = size.astype(np.float64)
+        notional *= price
+        np.add.reduceat(notional, heads, out=floats[p.NOTIONAL])
         return out
 
     def _close(self, base: Parts, late: list[Parts], before: Ints, posts: list[Parts], *, finish: bool = False) -> Output:
@@ -289,12 +302,15 @@ class FrameLane:
             touched[:] = True
         result: list[tuple[int, Parts]] = []
         keep: list[tuple[int, Parts]] = []
-        fresh = [base, *(Parts.empty() for _ in late[1:])]
+        fresh = [base, *self._none()[1:]]
+        latest = int(limit.max(initial=NEVER))
         for level, old in enumerate(self.open):
+            if not fresh[level].size and not late[level].size and (not old.size or int(old.ints[p.END].min()) > latest):
+                continue
             mine = touched[old.ints[p.ID]]
-            some, waiting = old, Parts.empty()
+            some, waiting = old, _EMPTY
             if not mine.all():
-                some, waiting = old.take(np.flatnonzero(mine)), old.take(np.flatnonzero(~mine))
+                some, waiting = old.take(mine.nonzero()[0]), old.take((~mine).nonzero()[0])
             if late[level].size:
                 some = p.merged(p.join([some, late[level]]))
             rows = p.meet(some, fresh[level], len(self.marks))
@@ -305,8 +321,8 @@ class FrameLane:
                 closed = rows
                 self.open[level] = waiting
             else:
-                closed = rows.take(np.flatnonzero(closes))
-                self.open[level] = p.join([waiting, rows.take(np.flatnonzero(~closes))])
+                closed = rows.take(closes.nonzero()[0])
+                self.open[level] = p.join([waiting, rows.take((~closes).nonzero()[0])])
             if not closed.size:
                 continue
             if finish:
@@ -342,7 +358,7 @@ class FrameLane:
         """Return late rows by level: those of coarser windows that were open when they came, and those of closed ones."""
         base = self._at(0, late.parts())
         self.tally.closed += base.size
-        opens, posts, closed = [Parts.empty()], [base], [np.ones(base.size, np.bool_)]
+        opens, posts, closed = [_EMPTY], [base], [np.ones(base.size, np.bool_)]
         limit = less(late.before, self.plan.lateness)
         for level in range(1, len(self.open)):
             rows = self._at(level, base)

@@ -5,22 +5,25 @@ from __future__ import annotations
 import numpy as np
 
 from rxfeed.frame import Array, Frame
-from rxfeed.kernels.bars.parts import Floats, Ints, Parts
+from rxfeed.kernels.bars.parts import Ints, Parts
 from rxfeed.kernels.bars.plan import NEVER
 from rxfeed.model import Reject, Tick
 
+_COLUMNS = ("time", "seq", "price", "size", "side")
+
 
 class Rows:
-    """The ticks of a frame, symbol by symbol: block i is rows `starts[i]` to `starts[i + 1]` of symbol `ids[i]`."""
+    """The ticks of a frame, symbol by symbol: block i is rows `starts[i]` to `starts[i + 1]` of symbol `ids[i]`.
 
-    __slots__ = ("end", "ids", "origin", "price", "rejects", "seq", "side", "size", "start", "starts", "time")
+    Columns are brought into that order when they are asked for; of `time` and `seq` an ordinary frame needs only a few
+    rows, by `at`.
+    """
+
+    __slots__ = ("_columns", "_frame", "end", "ids", "origin", "rejects", "start", "starts")
 
     def __init__(self, frame: Frame[Tick], ids: Ints) -> None:
-        self.time: Ints = frame.grouped("time")
-        self.seq: Ints = frame.grouped("seq")
-        self.price: Floats = frame.grouped("price")
-        self.size: Ints = frame.grouped("size")
-        self.side: Array = frame.grouped("side")
+        self._frame = frame
+        self._columns: dict[str, Array] = {}
         self.starts: Ints = frame.groups.starts
         self.origin: Array | None = frame.groups.order
         self.ids = ids
@@ -29,9 +32,32 @@ class Rows:
         self.start: Ints
         self.end: Ints
 
+    def __len__(self) -> int:
+        return int(self.starts[-1])
+
+    def column(self, name: str) -> Array:
+        """Return a column in the order of the rows."""
+        return self._columns[name] if self._columns else self._frame.grouped(name)
+
+    def at(self, name: str, rows: Ints) -> Array:
+        """Return a column at some rows."""
+        if self._columns:
+            return self._columns[name][rows]
+        return self._frame.column(name)[rows if self.origin is None else self.origin[rows]]
+
+    @property
+    def whole(self) -> Frame[Tick] | None:
+        """The frame, if all its rows are still here."""
+        return None if self._columns else self._frame
+
+    def first(self) -> Ints:
+        """Return the row that came first."""
+        return np.array(0 if self.origin is None else self.origin.argmin())
+
     def keep(self, rows: Array, block: Ints) -> None:
         """Keep only `rows` (in this order), which belong to the blocks `block`."""
-        for name in ("time", "seq", "price", "size", "side", "start", "end"):
+        self._columns = {name: self.column(name)[rows] for name in _COLUMNS}
+        for name in ("start", "end"):
             if hasattr(self, name):
                 setattr(self, name, getattr(self, name)[rows])
         self.origin = rows if self.origin is None else self.origin[rows]
@@ -45,11 +71,15 @@ class Rows:
 
     def in_order(self, marks: Ints) -> bool:
         """Whether every block is in the order of (time, seq) and does not begin before its watermark."""
-        time, seq = self.time, self.seq
+        if not bool((self.at("time", self.starts[:-1]) >= marks).all()):
+            return False
+        if self.whole is not None and self.whole.ordered:
+            return True
+        time, seq = self.column("time"), self.column("seq")
         good = time[1:] >= time[:-1]
         good &= seq[1:] >= seq[:-1]
         good[self.starts[1:-1] - 1] = True
-        return bool(good.all()) and bool((time[self.starts[:-1]] >= marks).all())
+        return bool(good.all())
 
 
 class Late:
@@ -60,8 +90,7 @@ class Late:
     def __init__(self, rows: Rows, which: Ints, before: Ints, block: Ints) -> None:
         self.ids = rows.ids[block[which]]
         self.before = before[which]
-        self.time, self.seq, self.price = rows.time[which], rows.seq[which], rows.price[which]
-        self.size, self.side = rows.size[which], rows.side[which]
+        self.time, self.seq, self.price, self.size, self.side = (rows.column(name)[which] for name in _COLUMNS)
 
     def parts(self) -> Parts:
         """Each row as a partial bar, of no window yet."""

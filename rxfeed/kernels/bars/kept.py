@@ -7,10 +7,9 @@ frames put whole chunks, of which a bar is made only when something late asks fo
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
-import numpy as np
 
 from rxfeed.kernels.bars.parts import END, ID, START, Ints, Parts, bar_at, join
 from rxfeed.model import Bar, merge
@@ -18,6 +17,10 @@ from rxfeed.times import FOREVER
 
 _SMALL = 4_096
 """Chunks of up to so many rows are joined; copying larger ones would cost more than it saves."""
+_CHUNK = 16
+"""A chunk weighs as much as so many rows."""
+_SPARE = 512
+"""So many rows more than twice those needed are kept before anything is let go."""
 
 
 class SymbolKept:
@@ -78,7 +81,7 @@ class Chunk:
         keep = self.parts.ints[END] > done[self.parts.ints[ID]]
         if self.taken:
             keep[list(self.taken)] = False
-        return np.flatnonzero(keep)
+        return keep.nonzero()[0]
 
 
 class Kept:
@@ -91,6 +94,8 @@ class Kept:
         self._symbol_of, self._id_of = symbol_of, id_of
         self._symbols: dict[str, SymbolKept] = {}
         self._chunks: list[deque[Chunk]] = [deque() for _ in timeframes]
+        self._weight = [0] * len(timeframes)
+        self._most = [_SPARE] * len(timeframes)
 
     def symbol(self, name: str) -> SymbolKept:
         kept = self._symbols.get(name)
@@ -101,27 +106,38 @@ class Kept:
     def clear(self) -> None:
         """Forget everything."""
         self._symbols.clear()
-        for chunks in self._chunks:
+        for level, chunks in enumerate(self._chunks):
             chunks.clear()
+            self._weight[level], self._most[level] = 0, _SPARE
 
     def put_chunk(self, level: int, parts: Parts, done: Ints) -> None:
-        """Keep closed bars, and let go those that `done` (by symbol: the watermark less the horizon) has passed."""
+        """Keep closed bars; when there are twice as many as there need be, let go those that `done` has passed.
+
+        Args:
+            level: of the bars.
+            parts: the bars. They are kept as they are and must not be written to again.
+            done: by symbol, the watermark less the horizon.
+        """
         chunks = self._chunks[level]
+        chunks.append(Chunk(parts))
+        self._weight[level] += parts.size + _CHUNK
+        if self._weight[level] <= self._most[level]:
+            return
         few: list[Parts] = []
-        for _ in range(min(2, len(chunks))):
-            # Two are looked at for each that comes, in turn, so a symbol that fell silent cannot hold the others for ever.
-            # Small remains are joined, or there would soon be more chunks than rows worth keeping.
-            oldest = chunks.popleft()
-            live = oldest.live(done)
-            if len(live) > max(_SMALL, oldest.parts.size // 2):
-                chunks.append(oldest)
+        for _ in range(len(chunks)):
+            chunk = chunks.popleft()
+            live = chunk.live(done)
+            if len(live) == chunk.parts.size:
+                chunks.append(chunk)
+            elif len(live) > _SMALL:
+                chunks.append(Chunk(chunk.parts.take(live)))
             elif len(live):
-                few.append(oldest.parts.take(live))
+                few.append(chunk.parts.take(live))
         if few:
-            chunks.append(Chunk(join(few)))
-        keep = np.flatnonzero(parts.ints[END] > done[parts.ints[ID]])
-        if len(keep):
-            chunks.append(Chunk(parts if len(keep) == parts.size else parts.take(keep)))
+            # Small remains are joined, or there would soon be more chunks than rows worth keeping.
+            chunks.appendleft(Chunk(join(few)))
+        self._weight[level] = sum(chunk.parts.size + _CHUNK for chunk in chunks)
+        self._most[level] = 2 * self._weight[level] + _SPARE
 
     def revise(self, level: int, part: Bar, mark: int) -> Bar:
         """Merge a late partial into its closed window and return the next revision; the window may have been empty."""
@@ -147,8 +163,13 @@ class Kept:
                 return bar_at(chunk.parts, row, symbol, self._timeframes[level])
         return None
 
-    def items(self) -> Iterator[tuple[int, Bar]]:
-        """Yield `(level, bar)` of everything kept."""
+    def items(self, watermarks: Mapping[str, int]) -> Iterator[tuple[int, Bar]]:
+        """Yield `(level, bar)` of what is kept and may still change."""
+        for level, bar in self._all():
+            if bar.end > watermarks[bar.symbol] - self._horizon:
+                yield level, bar
+
+    def _all(self) -> Iterator[tuple[int, Bar]]:
         for level, chunks in enumerate(self._chunks):
             for chunk in chunks:
                 for row in range(chunk.parts.size):

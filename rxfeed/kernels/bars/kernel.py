@@ -145,7 +145,7 @@ class BarsKernel:
                 out += self._as_columns(closed)
                 if revised:
                     out.append(Frame.of(revised, Bar).df)
-        return Frame(pl.concat(out) if len(out) > 1 else out[0], Bar) if out else None
+        return Frame.trusted(pl.concat(out) if len(out) > 1 else out[0], Bar) if out else None
 
     def mark(self, time: int) -> list[Bar]:
         """Raise the watermark of every symbol that has one to `time`; return what closes."""
@@ -228,13 +228,13 @@ class BarsKernel:
     def snapshot(self) -> BarsSnapshot:
         """Return the state as frames; `restore` on a kernel made with the same arguments goes on from there."""
         rows = [(bar, level, False) for level, bar in self._lane.open_bars()]
-        kept = sorted(self._kept.items(), key=lambda item: (item[0], item[1].end, item[1].symbol))
+        marks = self._lane.watermarks()
+        kept = sorted(self._kept.items(marks), key=lambda item: (item[0], item[1].end, item[1].symbol))
         rows += [(bar, level, True) for level, bar in kept]
         bars = Frame.of([row[0] for row in rows], Bar).df.with_columns(
             pl.Series("level", [row[1] for row in rows], dtype=pl.Int32),
             pl.Series("kept", [row[2] for row in rows], dtype=pl.Boolean),
         )
-        marks = self._lane.watermarks()
         t = self.tally
         counts = {"closed": t.closed, "outside": t.outside, "began": t.began}
         counts |= {f"rejected:{rule}": n for rule, n in t.rejected.items()}

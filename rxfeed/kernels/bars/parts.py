@@ -46,7 +46,7 @@ class Parts(NamedTuple):
         return self.ints.shape[1]
 
     def take(self, rows: npt.NDArray[Any]) -> Parts:
-        return Parts(self.ints[:, rows], self.floats[:, rows])
+        return Parts(self.ints.take(rows, axis=1), self.floats.take(rows, axis=1))  # twice as fast as by brackets
 
 
 def join(pieces: list[Parts]) -> Parts:
@@ -66,7 +66,7 @@ def runs(*keys: npt.NDArray[Any]) -> Ints:
     np.not_equal(keys[0][1:], keys[0][:-1], out=head[1:])
     for key in keys[1:]:
         head[1:] |= key[1:] != key[:-1]
-    return np.flatnonzero(head)
+    return head.nonzero()[0]
 
 
 def merge_runs(parts: Parts, heads: Ints) -> Parts:
@@ -197,10 +197,9 @@ def of_bars(bars: Sequence[Bar], ids: Sequence[int]) -> Parts:
 def to_columns(closed: Sequence[tuple[int, Parts]], symbols: Sequence[str], timeframes: Sequence[str]) -> pl.DataFrame:
     """Return the bars of several levels as one DataFrame of `BAR_SCHEMA`, by (symbol, end, finer first)."""
     parts, levels, order = joined(closed)
-    i, f = [row.take(order) for row in parts.ints], [row.take(order) for row in parts.floats]
+    i, f = parts.ints.take(order, axis=1), parts.floats.take(order, axis=1)
     return pl.DataFrame([
-        pl.Series("symbol", symbols, dtype=pl.String)[i[ID]],
-        pl.Series("timeframe", timeframes, dtype=pl.String)[levels.take(order)],
+        _texts("symbol", symbols, i[ID]), _texts("timeframe", timeframes, levels.take(order)),
         _time("start", i[START]), _time("end", i[END]),
         pl.Series("open", f[OPEN]), pl.Series("high", f[HIGH]), pl.Series("low", f[LOW]), pl.Series("close", f[CLOSE]),
         pl.Series("volume", i[VOLUME]), pl.Series("count", i[COUNT]),
@@ -235,6 +234,10 @@ def joined(closed: Sequence[tuple[int, Parts]]) -> tuple[Parts, Ints, Ints]:
         return parts, levels, np.lexsort((levels, end, ids))
     # One key, made of runs that are in order already: sorting it is little more than merging them.
     return parts, levels, (((ids * span) + (end - low)) * depth + levels).argsort(kind="stable")
+
+
+def _texts(name: str, texts: Sequence[str], numbers: Ints) -> pl.Series:
+    return pl.Series(name, texts, dtype=pl.String)[pl.Series(numbers.astype(np.uint32))]
 
 
 def _time(name: str, values: Ints) -> pl.Series:

