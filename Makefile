@@ -30,7 +30,7 @@ $(RUNS): pyproject.toml
 
 $(READY): $(RUNS)
 	@echo "installing what tests and lint need into $(VENV)"
-	@$(PIP) --editable ".[dev,calendars,bench]"
+	@$(PIP) --editable ".[dev,calendars,fast]"
 	@touch $@
 
 demo: $(RUNS)  ## make synthetic ticks and turn them into bars

@@ -13,7 +13,7 @@ from rxfeed.clock import Clock, Timer
 from rxfeed.frame import Frame, is_frame, name_of
 from rxfeed.instrument import Instrument
 from rxfeed.kernels.bars.fill import Filler
-from rxfeed.kernels.bars.kernel import FRAME_ROWS, BarsKernel
+from rxfeed.kernels.bars.kernel import BarsKernel
 from rxfeed.model import Bar, Reject, Tick
 from rxfeed.runs import Run, RunObserver
 from rxfeed.scheduler import own_clock
@@ -38,10 +38,13 @@ class Settings:
     instruments: Mapping[str, Instrument]
     rejects: Sink[Reject] | None
     frames: bool
+    fast: bool
     clock: Clock | None
 
     def kernel(self) -> BarsKernel:
-        return BarsKernel(self.windows, lateness=self.lateness, horizon=self.horizon, instruments=self.instruments)
+        return BarsKernel(
+            self.windows, lateness=self.lateness, horizon=self.horizon, instruments=self.instruments, fast=self.fast
+        )
 
 
 class Shell:
@@ -81,7 +84,7 @@ class Shell:
     def _on_next(self) -> Callable[[Any], None]:
         """Make the way of an element: an ordinary tick ends in the kernel, and what it closes goes straight out."""
         turns, tick, step, rejects = self.turns, self.kernel.tick, self._step, self.kernel.tally.rejects
-        settings, watch = self.settings, self.watch
+        settings, watch, most = self.settings, self.watch, self.kernel.most_rows
         by_event = self.clock is None and settings.updates is not None
         by_clock = self.clock is not None and settings.updates is not None
         plain = self.clock is None and not by_event and self.filler is None and not settings.frames
@@ -102,10 +105,10 @@ class Shell:
                     step(lambda: self._taken(element, bars))
                 elif bars:
                     turns.emit(bars)
-            elif is_frame(element) and len(element) > FRAME_ROWS:
+            elif is_frame(element) and len(element) > most:
                 # In pieces that fit the cache; what one closes is out before the next can fail.
-                pieces = range(0, len(element), FRAME_ROWS)
-                step(*[lambda at=at: self._take(element.slice(at, FRAME_ROWS)) for at in pieces])
+                pieces = range(0, len(element), most)
+                step(*[lambda at=at: self._take(element.slice(at, most)) for at in pieces])
             else:
                 step(lambda: self._take(element))
 

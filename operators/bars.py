@@ -69,6 +69,7 @@ def bars(
     instruments: Instruments = ...,
     rejects: abc.ObserverBase[Reject] | Callable[[Reject], None] | None = ...,
     frames: Literal[False] = ...,
+    fast: bool = ...,
     scheduler: Timed = ...,
 ) -> Bars[Bar]: ...
 @overload
@@ -84,6 +85,7 @@ def bars(
     instruments: Instruments = ...,
     rejects: abc.ObserverBase[Reject] | Callable[[Reject], None] | None = ...,
     frames: Literal[True],
+    fast: bool = ...,
     scheduler: Timed = ...,
 ) -> Bars[Frame[Bar]]: ...
 def bars(
@@ -98,6 +100,7 @@ def bars(
     instruments: Instruments = None,
     rejects: abc.ObserverBase[Reject] | Callable[[Reject], None] | None = None,
     frames: bool = False,
+    fast: bool = False,
     scheduler: Timed = None,
 ) -> Bars[Any]:
     """Make bars of several timeframes in one pass.
@@ -125,6 +128,8 @@ def bars(
         instruments: those with a session of their own use it.
         rejects: an observer or callable that hears of ticks that are not finite or too late. Never completed.
         frames: whether bars come as frames, one for each element, or 131,072 rows of it, that closes any.
+        fast: reduce frames by loops that numba compiles (extra `fast`): the same bars, sooner. They are compiled here, which
+            takes some ten seconds the first time and less than one from then on.
         scheduler: the clock that marks and updates go by, or its scheduler: that of the source (live, or the replay's). By
             default the subscriber's, if it is one of ours: a wall clock that happens to be around must not judge a replay.
             With none, only ticks move the watermark.
@@ -134,6 +139,7 @@ def bars(
 
     Raises:
         ValueError: a timeframe, session, anchor or duration that is not allowed.
+        ImportError: `fast` without numba.
 
     Bars go upward through `bars` too ("1m" into "5m"), as long as none is a revision, which would count twice: give the finer
     stage `horizon=0`, or ask one stage for both.
@@ -167,6 +173,7 @@ def bars(
             instruments=by_symbol(instruments),
             rejects=sink(rejects),
             frames=frames,
+            fast=fast,
             clock=clock_of(scheduler),
         )
     )

@@ -144,6 +144,7 @@ def validate(
     *rules: Rule,
     instruments: Instruments = None,
     rejects: abc.ObserverBase[Reject] | Callable[[Reject], None] | None = None,
+    fast: bool = False,
 ) -> Validate:
     """Pass the elements that every rule accepts; on frames the same as row by row.
 
@@ -156,16 +157,18 @@ def validate(
         instruments: `Instrument` values, or a mapping of them by symbol: tick size, session, who may be negative.
         rejects: an observer or a callable that hears each `Reject`: element, rule and reason. It is never completed, since
             several stages may share one. A frame's rejects come before what passes of it.
+        fast: look at frames by a loop that numba compiles (extra `fast`); the judgement is the same. See `bars`.
 
     Returns:
         An operator from rows or frames of ticks, quotes or depth to the same; its `stats` counts by rule.
 
     Raises:
         RuleError: a rule twice, or one that does not fit an instrument.
+        ImportError: `fast` without numba.
 
     Ends: with the source; before that, suspects that nothing confirmed are rejected.
     Drops: what a rule rejects; `rejects` hears of it.
     Clock: none; times are compared with each element's `received`.
     """
     chosen, named = rules or DEFAULT, by_symbol(instruments)
-    return Validate(lambda: ValidateKernel(chosen, named), sink(rejects))
+    return Validate(lambda: ValidateKernel(chosen, named, fast=fast), sink(rejects))

@@ -6,7 +6,7 @@ group by symbol, so that each operator after the first gets both for nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, Generic, NamedTuple, TypeGuard, TypeVar, cast, get_args, overload
 
 import msgspec
@@ -19,6 +19,7 @@ from rxfeed.model import Bar, Depth, Quote, Tick
 
 T = TypeVar("T", Tick, Quote, Depth, Bar)
 R = TypeVar("R", Tick, Quote, Depth, Bar)
+V = TypeVar("V")
 Array = npt.NDArray[Any]
 
 TIME: Final = pl.Datetime("ns", "UTC")
@@ -77,7 +78,7 @@ class Frame(Generic[T]):
         InputError: a column is missing, unknown, or of another type.
     """
 
-    __slots__ = ("_bounds", "_columns", "_grouped", "_groups", "df", "kind")
+    __slots__ = ("_bounds", "_columns", "_found", "_grouped", "_groups", "df", "kind")
 
     df: pl.DataFrame
     kind: type[T]
@@ -105,6 +106,7 @@ class Frame(Generic[T]):
         self._columns: dict[str, Array] = {}
         self._grouped: dict[str, Array] = {}
         self._bounds: dict[str, tuple[Any, Any]] = {}
+        self._found: dict[Callable[..., Any], Any] = {}
         self._groups: Groups | None = None
 
     @staticmethod
@@ -154,6 +156,12 @@ class Frame(Generic[T]):
             # A cast is a view here, and to_physical() a query of its own.
             array = self._columns[name] = (series.cast(pl.Int64) if series.dtype == TIME else series).to_numpy()
         return array
+
+    def once(self, find: Callable[[Frame[T]], V]) -> V:
+        """Return `find(self)`, which is asked for once and then remembered."""
+        if find not in self._found:
+            self._found[find] = find(self)
+        return self._found[find]
 
     def bounds(self, name: str) -> tuple[Any, Any]:
         """Return the least and the greatest value of a numeric column; both NaN if a NaN is among them. Computed once."""

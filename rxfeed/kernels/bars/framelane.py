@@ -13,6 +13,7 @@ from operator import itemgetter
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from rxfeed.frame import Array, Frame
 from rxfeed.kernels.bars import parts as p
@@ -40,7 +41,7 @@ class FrameLane:
 
     def frame(self, frame: Frame[Tick]) -> Output:
         """Return the closed bars `(level, rows)`, finest first, and the revisions that late rows made."""
-        self._grow(frame.groups.symbols)
+        self._grow(self._names(frame))
         return self._all_or_none(lambda before: self._frame(frame, before))
 
     def _all_or_none(self, act: Callable[[Ints], Output]) -> Output:
@@ -126,7 +127,14 @@ class FrameLane:
     def _none(self) -> list[Parts]:
         return [_EMPTY for _ in self.plan.names]
 
+    def columns(self, closed: list[tuple[int, Parts]]) -> pl.DataFrame:
+        """Return closed bars as one DataFrame."""
+        return p.to_columns(closed, self.symbols.names, self.plan.names)
+
     # --- accepting
+
+    def _names(self, frame: Frame[Tick]) -> list[str]:
+        return frame.groups.symbols
 
     def _grow(self, names: list[str]) -> None:
         self.symbols.number(names)
@@ -313,16 +321,8 @@ class FrameLane:
                 some, waiting = old.take(mine.nonzero()[0]), old.take((~mine).nonzero()[0])
             if late[level].size:
                 some = p.merged(p.join([some, late[level]]))
-            rows = p.meet(some, fresh[level], len(self.marks))
-            if not rows.size:
-                continue
-            closes = rows.ints[p.END] <= limit[rows.ints[p.ID]]
-            if closes.all():
-                closed = rows
-                self.open[level] = waiting
-            else:
-                closed = rows.take(closes.nonzero()[0])
-                self.open[level] = p.join([waiting, rows.take((~closes).nonzero()[0])])
+            closed, stay = self._split(some, fresh[level], limit)
+            self.open[level] = p.join([waiting, stay])
             if not closed.size:
                 continue
             if finish:
@@ -342,6 +342,14 @@ class FrameLane:
         ]
         revised.sort(key=itemgetter(0, 1, 2))
         return result, [bar for _, _, level, bar in revised if plan.emitted[level]]
+
+    def _split(self, old: Parts, new: Parts, limit: Ints) -> tuple[Parts, Parts]:
+        """Merge what was open with what is new; return what ends at its symbol's limit or before, and the others."""
+        rows = p.meet(old, new, len(self.marks))
+        closes = rows.ints[p.END] <= limit[rows.ints[p.ID]]
+        if closes.all():
+            return rows, _EMPTY
+        return rows.take(closes.nonzero()[0]), rows.take((~closes).nonzero()[0])
 
     def _roll(self, level: int, rows: Parts) -> Parts:
         """Reduce rows of a finer level to the windows of `level`."""

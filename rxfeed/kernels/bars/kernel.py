@@ -15,6 +15,7 @@ import polars as pl
 from rxfeed.errors import InputError, PartialRefused
 from rxfeed.frame import BAR_SCHEMA, Frame
 from rxfeed.instrument import Instruments, by_symbol
+from rxfeed.kernels import extra
 from rxfeed.kernels.bars import parts as p
 from rxfeed.kernels.bars.framelane import FrameLane
 from rxfeed.kernels.bars.kept import Kept
@@ -28,6 +29,8 @@ from rxfeed.windows import Window, Windows
 
 FRAME_ROWS = 131_072
 """Large frames are cut to this: half of it costs a fifth more a tick, and much more does not fit the cache."""
+FAST_ROWS = 1 << 20
+"""Compiled loops do not mind the cache; their numbers are sure to fit for so many rows."""
 FEW_ROWS = 1_000
 """Frames below this are faster row by row."""
 FEWER_ROWS = 100
@@ -64,16 +67,20 @@ class BarsKernel:
         lateness: how long a window stays open after its end, ns of event time.
         horizon: a tick further behind its symbol's watermark is rejected as `late`, ns.
         instruments: by symbol; those with a session of their own use it instead of that of `windows`.
+        fast: whether frames are reduced by compiled loops; the bars are the same.
     """
 
-    def __init__(self, windows: Windows, *, lateness: int = 0, horizon: int = 0, instruments: Instruments = None) -> None:
+    def __init__(
+        self, windows: Windows, *, lateness: int = 0, horizon: int = 0, instruments: Instruments = None, fast: bool = False
+    ) -> None:
         sessions = {s: windows.with_session(i.session) for s, i in by_symbol(instruments).items() if i.session is not None}
         self.plan = Plan(windows, sessions, lateness, min(horizon, FOREVER))
         self.tally = Tally()
         self._symbols = Symbols()
         self._kept = Kept(self.plan.names, self.plan.horizon, self._symbols.name, self._symbols.id)
         self._rows = RowLane(self.plan, self._kept, self.tally, self._to_rows)
-        self._frames = FrameLane(self.plan, self._kept, self.tally, self._symbols)
+        self._frames = (_fast_lane() if fast else FrameLane)(self.plan, self._kept, self.tally, self._symbols)
+        self._fast = fast
         self._lane: RowLane | FrameLane = self._rows
         self.tick = self._rows.tick
         """Take one tick; return what it closes or revises, or None if nothing can have."""
@@ -227,7 +234,8 @@ class BarsKernel:
 
     def snapshot(self) -> BarsSnapshot:
         """Return the state as frames; `restore` on a kernel made with the same arguments goes on from there."""
-        rows = [(bar, level, False) for level, bar in self._lane.open_bars()]
+        opens = sorted(self._lane.open_bars(), key=lambda item: (item[0], item[1].end, item[1].symbol))
+        rows = [(bar, level, False) for level, bar in opens]
         marks = self._lane.watermarks()
         kept = sorted(self._kept.items(marks), key=lambda item: (item[0], item[1].end, item[1].symbol))
         rows += [(bar, level, True) for level, bar in kept]
@@ -275,6 +283,11 @@ class BarsKernel:
         self._rows.load(opens, dict(snapshot.marks.iter_rows()))
         self._lane = self._rows
 
+    @property
+    def most_rows(self) -> int:
+        """Larger frames are cut to this."""
+        return FAST_ROWS if self._fast else FRAME_ROWS
+
     # --- lanes
 
     def _to_rows(self) -> None:
@@ -294,10 +307,15 @@ class BarsKernel:
         if rows < (FEW_ROWS if self._lane is self._rows else FEWER_ROWS):
             return [frame.rows()]
         self._to_frames()
-        return [frame] if rows <= FRAME_ROWS else [frame.slice(at, FRAME_ROWS) for at in range(0, rows, FRAME_ROWS)]
+        most = self.most_rows
+        return [frame] if rows <= most else [frame.slice(at, most) for at in range(0, rows, most)]
 
     def _as_rows(self, closed: list[tuple[int, Parts]]) -> list[Bar]:
         return p.to_rows(closed, self._symbols.names, self.plan.names) if closed else []
 
     def _as_columns(self, closed: list[tuple[int, Parts]]) -> list[pl.DataFrame]:
-        return [p.to_columns(closed, self._symbols.names, self.plan.names)] if closed else []
+        return [self._frames.columns(closed)] if closed else []
+
+
+def _fast_lane() -> type[FrameLane]:
+    return extra.fast("rxfeed.kernels.bars.fastlane").FastLane

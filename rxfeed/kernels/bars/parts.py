@@ -103,11 +103,11 @@ def meet(few: Parts, many: Parts, symbols: int) -> Parts:
     is put in front: then nothing is sorted but `few`.
     """
     if not few.size or not many.size:
-        return many if many.size else _in_order(few)
+        return many if many.size else in_order(few)
     heads = runs(many.ints[ID])
     first = np.full(symbols, -1)
     first[many.ints[ID, heads]] = heads
-    few = _in_order(few)
+    few = in_order(few)
     at = first[few.ints[ID]]
     known = at >= 0
     start = many.ints[START, at]
@@ -139,12 +139,12 @@ def _insert(many: Parts, places: Ints, few: Parts) -> Parts:
     return out
 
 
-def _in_order(parts: Parts) -> Parts:
+def in_order(parts: Parts) -> Parts:
     return parts.take(np.lexsort((parts.ints[START], parts.ints[ID])))
 
 
 def merged(parts: Parts) -> Parts:
-    parts = _in_order(parts)
+    parts = in_order(parts)
     return merge_runs(parts, runs(parts.ints[ID], parts.ints[START]))
 
 

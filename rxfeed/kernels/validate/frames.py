@@ -33,6 +33,9 @@ def validate_frame(kernel: ValidateKernel, frame: Frame[E]) -> Frame[E] | None:
 
 
 def _ticks(kernel: ValidateKernel, frame: Frame[Tick]) -> Frame[Tick] | None:
+    if kernel.quick is not None and kernel.quick(kernel, frame):
+        kernel.received += len(frame)
+        return frame
     memories = [kernel.memory(symbol) for symbol in frame.groups.symbols]
     failed = _first_failed(kernel, frame, memories)
     passed = np.flatnonzero(failed < 0) if failed is not None else None
