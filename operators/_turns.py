@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Final
 
 from reactivex import abc
 
 Act = Callable[[], Iterable[Any]]
+
+_COMPLETED: Final[list[Any]] = []
 
 
 class Turns:
@@ -54,6 +56,10 @@ class Turns:
                     self.end()
                     self.observer.on_error(error)
                     return
+                if out is _COMPLETED:
+                    self.end()
+                    self.observer.on_completed()
+                    return
                 rest = iter(out)
                 try:
                     for element in rest:
@@ -67,13 +73,7 @@ class Turns:
 
     def complete(self) -> None:
         """Complete, behind what waits."""
-
-        def act() -> Iterable[Any]:
-            self.end()
-            self.observer.on_completed()
-            return ()
-
-        self.take(act)
+        self.take(lambda: _COMPLETED)
 
     def fail(self, error: Exception) -> None:
         """End with an error, behind what waits."""

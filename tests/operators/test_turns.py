@@ -1,0 +1,26 @@
+"""`Turns`: what every operator with a queue relies on, and no operator's test can say alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from reactivex import Subject
+
+from rxfeed import operators as ops
+
+
+def fail(*_: object) -> None:
+    raise RuntimeError("subscriber")
+
+
+@pytest.mark.parametrize("end", ["complete", "error"])
+def test_what_a_subscriber_raises_at_the_end_surfaces(end: str) -> None:
+    source: Subject[Any] = Subject()
+    stopped: list[str] = []
+    ops.each()(source).subscribe(
+        on_error=fail if end == "error" else lambda _: stopped.append("error"), on_completed=fail if end == "complete" else None
+    )
+    with pytest.raises(RuntimeError, match="subscriber"):
+        source.on_completed() if end == "complete" else source.on_error(ValueError("x"))
+    assert stopped == []
