@@ -2,8 +2,18 @@
 
 from .bars import bars
 from .batch import batch
+from .checkpoint import checkpoint
 from .each import each
+from .meter import meter
 from .validate import validate
 from .where import where
 
-__all__ = ["bars", "batch", "each", "validate", "where"]
+__all__ = [
+    "bars",
+    "batch",
+    "checkpoint",
+    "each",
+    "meter",
+    "validate",
+    "where",
+]

@@ -124,7 +124,7 @@ def beats(marble: str) -> list[tuple[int, str]]:
     """`(column, token)` of a marble; what is in one pair of parentheses comes at one time."""
     found: list[tuple[int, str]] = []
     together: int | None = None
-    for match in re.finditer(r"[()|]|\[\w+\]|\w+", marble):
+    for match in re.finditer(r"[()|#]|\[\w+\]|\w+", marble):
         if match[0] in "()":
             together = match.start() if match[0] == "(" else None
         else:

@@ -40,3 +40,14 @@ def between() -> None:
     assert_type(ticks.pipe(ops.batch(1000), ops.validate(), ops.bars("1m")), Observable[Bar])
     quotes = rxfeed.synthetic(1).quotes()
     assert_type(quotes.pipe(ops.validate()), Observable[Quote])
+
+
+def flow() -> None:
+    ticks = rxfeed.replay("ticks.parquet")
+    frames = rxfeed.replay("ticks.parquet", frames=True)
+    assert_type(ticks.pipe(ops.meter("raw"), ops.validate(), ops.checkpoint("clean")), Observable[Tick])
+    assert_type(frames.pipe(ops.meter("raw"), ops.checkpoint("raw")), Observable[Frame[Tick]])
+    assert_type(ticks.pipe(ops.meter("raw"), rxo.map(lambda tick: tick.price), ops.checkpoint("prices")), Observable[float])
+    # Two meters on two types in one pipe are more than pyright can tell apart.
+    assert_type(ticks.pipe(ops.meter("raw"), ops.bars("1m")).pipe(ops.meter("bars")), Observable[Bar])
+    assert_type(ops.meter("raw").stats.ticks, int)
