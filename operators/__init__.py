@@ -5,6 +5,7 @@ from .batch import batch
 from .checkpoint import checkpoint
 from .each import each
 from .meter import meter
+from .share_latest import share_latest
 from .validate import validate
 from .where import where
 
@@ -14,6 +15,7 @@ __all__ = [
     "checkpoint",
     "each",
     "meter",
+    "share_latest",
     "validate",
     "where",
 ]

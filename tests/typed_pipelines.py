@@ -51,3 +51,5 @@ def flow() -> None:
     # Two meters on two types in one pipe are more than pyright can tell apart.
     assert_type(ticks.pipe(ops.meter("raw"), ops.bars("1m")).pipe(ops.meter("bars")), Observable[Bar])
     assert_type(ops.meter("raw").stats.ticks, int)
+    assert_type(ticks.pipe(ops.validate(), ops.share_latest(key=lambda tick: tick.symbol)), Observable[Tick])
+    assert_type(frames.pipe(ops.share_latest(), ops.bars("1m")), Observable[Bar])
