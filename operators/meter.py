@@ -23,11 +23,10 @@ T = TypeVar("T")
 class Meter:
     """What `meter` returns: an operator, and the figures of its newest subscription."""
 
-    def __init__(self, make: Callable[[], MeterKernel], scheduler: Timed) -> None:
+    def __init__(self, make: Callable[[], MeterKernel], clock: Clock | None) -> None:
         self._make = make
-        self._scheduler = scheduler
+        self._own = self._clock = clock
         self._newest = make()
-        self._clock = clock_of(scheduler)
 
     @property
     def stats(self) -> MeterStats:
@@ -37,7 +36,7 @@ class Meter:
     def __call__(self, source: Observable[T]) -> Observable[T]:
         def subscribe(observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None) -> abc.DisposableBase:
             kernel = self._newest = self._make()
-            clock = self._clock = clock_of(self._scheduler) or own_clock(scheduler)
+            clock = self._clock = self._own or own_clock(scheduler)
             on_next = _on_next(kernel, clock, observer)
             return source.subscribe(on_next, observer.on_error, observer.on_completed, scheduler=scheduler)
 
@@ -99,4 +98,4 @@ def meter(name: str, *, period: Duration = "1s", scheduler: Timed = None) -> Met
     label, length = checked(name), nanoseconds(period, name="period")
     if length == 0:
         raise ValueError(f"period must be more than 0, got {period!r}")
-    return Meter(lambda: MeterKernel(label, length), scheduler)
+    return Meter(lambda: MeterKernel(label, length), clock_of(scheduler))
