@@ -5,7 +5,9 @@ from .batch import batch
 from .checkpoint import checkpoint
 from .each import each
 from .meter import meter
+from .sample_every import sample_every
 from .share_latest import share_latest
+from .throttle_latest import throttle_latest
 from .validate import validate
 from .where import where
 
@@ -15,7 +17,9 @@ __all__ = [
     "checkpoint",
     "each",
     "meter",
+    "sample_every",
     "share_latest",
+    "throttle_latest",
     "validate",
     "where",
 ]

@@ -53,3 +53,6 @@ def flow() -> None:
     assert_type(ops.meter("raw").stats.ticks, int)
     assert_type(ticks.pipe(ops.validate(), ops.share_latest(key=lambda tick: tick.symbol)), Observable[Tick])
     assert_type(frames.pipe(ops.share_latest(), ops.bars("1m")), Observable[Bar])
+    assert_type(ticks.pipe(ops.validate(), ops.sample_every("1s", key="symbol")), Observable[Tick])
+    assert_type(ticks.pipe(ops.throttle_latest("1s", key=lambda tick: tick.symbol), ops.bars("1m")), Observable[Bar])
+    assert_type(frames.pipe(ops.sample_every("1s"), ops.each()), Observable[Tick])
