@@ -15,7 +15,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from rxfeed import errors, operators, rules, sessions
+    from rxfeed import errors, expressions, operators, rules, sessions
+    from rxfeed.book import Book
     from rxfeed.clock import Clock, LiveClock, LoopClock, ReplayClock, VirtualClock
     from rxfeed.errors import InputError, PartialRefused, RxfeedError
     from rxfeed.feeds.replay import replay
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Bar",
+    "Book",
     "Clock",
     "ClockScheduler",
     "Depth",
@@ -54,6 +56,7 @@ __all__ = [
     "__version__",
     "clock_of",
     "errors",
+    "expressions",
     "merge",
     "operators",
     "replay",
@@ -63,6 +66,7 @@ __all__ = [
 ]
 
 _HOMES: Final = {
+    "rxfeed.book": ("Book",),
     "rxfeed.clock": ("Clock", "LiveClock", "LoopClock", "ReplayClock", "VirtualClock"),
     "rxfeed.errors": ("InputError", "PartialRefused", "RxfeedError"),
     "rxfeed.feeds.replay": ("replay",),
@@ -75,7 +79,7 @@ _HOMES: Final = {
     "rxfeed.windows": ("Windows",),
 }
 _HOME: Final = {name: module for module, names in _HOMES.items() for name in names}
-_MODULES: Final = frozenset({"errors", "operators", "rules", "sessions"})
+_MODULES: Final = frozenset({"errors", "expressions", "operators", "rules", "sessions"})
 
 
 def __getattr__(name: str) -> object:

@@ -79,6 +79,16 @@ class Quote(msgspec.Struct, frozen=True, gc=False):
     seq: int = 0
     received: int | None = None
 
+    @property
+    def mid(self) -> float | None:
+        """Half way between bid and ask; None unless both are known."""
+        return None if self.bid is None or self.ask is None else (self.bid + self.ask) / 2
+
+    @property
+    def spread(self) -> float | None:
+        """Ask less bid, negative where they are crossed; None unless both are known."""
+        return None if self.bid is None or self.ask is None else self.ask - self.bid
+
 
 class Depth(msgspec.Struct, frozen=True, gc=False):
     """One change of the order book. `size` is absolute, 0 removes the level; `epoch` tells which connection's book it is."""
