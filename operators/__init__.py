@@ -4,6 +4,7 @@ from .bars import bars
 from .batch import batch
 from .checkpoint import checkpoint
 from .each import each
+from .latest_quote import latest_quote
 from .meter import meter
 from .sample_every import sample_every
 from .share_latest import share_latest
@@ -16,6 +17,7 @@ __all__ = [
     "batch",
     "checkpoint",
     "each",
+    "latest_quote",
     "meter",
     "sample_every",
     "share_latest",

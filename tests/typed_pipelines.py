@@ -56,3 +56,8 @@ def flow() -> None:
     assert_type(ticks.pipe(ops.validate(), ops.sample_every("1s", key="symbol")), Observable[Tick])
     assert_type(ticks.pipe(ops.throttle_latest("1s", key=lambda tick: tick.symbol), ops.bars("1m")), Observable[Bar])
     assert_type(frames.pipe(ops.sample_every("1s"), ops.each()), Observable[Tick])
+def quotes() -> None:
+    quotes = rxfeed.synthetic(1).quotes()
+    assert_type(quotes.pipe(ops.validate(), ops.latest_quote()), Observable[Quote])
+    assert_type(quotes.pipe(ops.batch(1000), ops.latest_quote()), Observable[Frame[Quote]])
+    assert_type(quotes.pipe(ops.latest_quote(need=["last"]), rxo.map(lambda q: q.mid)), Observable[float | None])
