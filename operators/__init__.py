@@ -6,6 +6,7 @@ from .checkpoint import checkpoint
 from .each import each
 from .latest_quote import latest_quote
 from .meter import meter
+from .order_book import order_book
 from .sample_every import sample_every
 from .share_latest import share_latest
 from .throttle_latest import throttle_latest
@@ -19,6 +20,7 @@ __all__ = [
     "each",
     "latest_quote",
     "meter",
+    "order_book",
     "sample_every",
     "share_latest",
     "throttle_latest",

@@ -11,7 +11,7 @@ T = TypeVar("T")
 Sink = Callable[[T], None]
 
 
-def sink(target: abc.ObserverBase[T] | Callable[[T], None] | None) -> Sink[T] | None:
+def sink(target: abc.ObserverBase[T] | Callable[[T], None] | None, name: str = "rejects") -> Sink[T] | None:
     """Return a callable for an observer's `on_next`, or the callable itself.
 
     Raises:
@@ -21,5 +21,5 @@ def sink(target: abc.ObserverBase[T] | Callable[[T], None] | None) -> Sink[T] | 
         return None
     on_next = getattr(target, "on_next", target)
     if not callable(on_next):
-        raise TypeError(f"rejects must be an observer or a callable, got {type(target).__name__}")
+        raise TypeError(f"{name} must be an observer or a callable, got {type(target).__name__}")
     return cast("Sink[T]", on_next)

@@ -9,7 +9,7 @@ from reactivex import Observable
 from reactivex import operators as rxo
 
 import rxfeed
-from rxfeed import Bar, Frame, Quote, Tick
+from rxfeed import Bar, Book, Depth, Frame, Quote, Tick
 from rxfeed import operators as ops
 
 
@@ -57,7 +57,13 @@ def flow() -> None:
     assert_type(ticks.pipe(ops.throttle_latest("1s", key=lambda tick: tick.symbol), ops.bars("1m")), Observable[Bar])
     assert_type(frames.pipe(ops.sample_every("1s"), ops.each()), Observable[Tick])
 def quotes() -> None:
+def quotes_and_books() -> None:
     quotes = rxfeed.synthetic(1).quotes()
     assert_type(quotes.pipe(ops.validate(), ops.latest_quote()), Observable[Quote])
     assert_type(quotes.pipe(ops.batch(1000), ops.latest_quote()), Observable[Frame[Quote]])
     assert_type(quotes.pipe(ops.latest_quote(need=["last"]), rxo.map(lambda q: q.mid)), Observable[float | None])
+    depth = rxfeed.synthetic(1).depth()
+    assert_type(depth, Observable[Depth])
+    assert_type(depth.pipe(ops.order_book()), Observable[Book])
+    assert_type(depth.pipe(ops.batch(1000), ops.order_book(5, every="100ms")), Observable[Book])
+    assert_type(depth.pipe(ops.order_book(), rxo.map(lambda book: book.imbalance)), Observable[float | None])
