@@ -70,7 +70,7 @@ def _subscribe(
     def arm() -> None:
         nonlocal timer, timer_at
         stop()
-        if clock is not None and not turns.ended:
+        if clock is not None:
             timer_at = kernel.due
             timer = clock.call_at(timer_at, wake)
 

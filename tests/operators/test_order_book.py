@@ -292,6 +292,19 @@ def test_what_is_given_back_queues_behind_and_an_end_loses_nothing(way: str) -> 
     assert got.completed
 
 
+def test_what_is_given_back_by_a_book_of_its_own_comes_next() -> None:
+    source: Subject[Any] = Subject()
+
+    def react(book: Book) -> None:
+        if len(got.elements) == 3:
+            source.on_next(depth("b96", 3))
+
+    got = Recorder(react)
+    got.to(ops.order_book()(source))
+    feed(source, [*READY, depth("b97", 2)])
+    assert drawn_books(got)[2:] == ["99 98 97 / 101", "99 98 97 96 / 101"]
+
+
 def test_a_fault_that_feeds_the_source_queues_behind() -> None:
     source: Subject[Any] = Subject()
     got = Recorder().to(ops.order_book(faults=lambda _: source.on_next(depth("b97", 2)))(source))

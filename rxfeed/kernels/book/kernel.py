@@ -273,9 +273,7 @@ class BookKernel:
         self.due = self._flush_at = FOREVER
         for state, last in ((s, s.last) for s in map(self._states.__getitem__, held)):
             assert last is not None
-            group = state.group
-            self._hold(state, last)
-            state.group = group
+            self._hold(state, last)  # it is of the group that is held
         for state, last in ((s, s.last) for s in map(self._states.__getitem__, changed)):
             assert last is not None
             self._ready(state, last, [])

@@ -88,7 +88,7 @@ class BookSnapshot(NamedTuple):
 
 
 _STATE_SCHEMA: Final = {
-    "symbol": pl.String, "stage": pl.Int8, "epoch": pl.Int64, "group": pl.Int64, "period": pl.Int64, "showed": pl.Boolean,
+    "symbol": pl.String, "stage": pl.Int8, "epoch": pl.Int64, "period": pl.Int64, "showed": pl.Boolean,
     "held": pl.Int64, "changed": pl.Int64, "cut_bids": pl.Int64, "cut_asks": pl.Int64,
 }  # fmt: skip
 _LEVEL_SCHEMA: Final = {"symbol": pl.String, "shown": pl.Boolean, "side": pl.Int8, "price": pl.Float64, "size": pl.Int64}
@@ -100,7 +100,7 @@ def save(states: Mapping[str, State], held: Iterable[str], changed: Iterable[str
     change = {symbol: place for place, symbol in enumerate(changed)}
     rows = [
         (
-            symbol, s.stage, s.epoch, s.group, s.period, s.shown_bids is not None, hold.get(symbol), change.get(symbol),
+            symbol, s.stage, s.epoch, s.period, s.shown_bids is not None, hold.get(symbol), change.get(symbol),
             s.bids.cut, s.asks.cut,
         )
         for symbol, s in states.items()
@@ -128,7 +128,7 @@ def load(snapshot: BookSnapshot, depth: int, levels: int) -> tuple[dict[str, Sta
     states: dict[str, State] = {}
     for row in snapshot.states.iter_rows(named=True):
         state = states[row["symbol"]] = State(depth, levels)
-        state.stage, state.epoch, state.group, state.period = row["stage"], row["epoch"], row["group"], row["period"]
+        state.stage, state.epoch, state.period = row["stage"], row["epoch"], row["period"]
         state.bids.cut, state.asks.cut = row["cut_bids"], row["cut_asks"]
         if row["showed"]:
             state.shown_bids = state.shown_asks = ()

@@ -198,6 +198,19 @@ def test_a_reset_in_the_same_group_clears_a_crossed_book() -> None:
     assert kernel.stats.crossed == 0
 
 
+def test_what_is_no_longer_crossed_is_no_longer_held() -> None:
+    kernel = BookKernel()
+    run(kernel, [*group("R b99 a101", 0), *group("b102", 1)], finish=False)
+    assert kernel.snapshot().states["held"].to_list() == [0]
+    run(kernel, group("b102x0", 1), finish=False)
+    assert kernel.snapshot().states["held"].to_list() == [None]
+
+
+def test_after_a_reset_the_same_levels_are_shown_again() -> None:
+    rows = [*group("R b99 a101", 0), *group("R b99 a101", 1)]
+    assert [shown(b) for b in run(BookKernel(), rows)] == ["99 / 101", "99 / 101"]
+
+
 def test_a_locked_book_is_shown() -> None:
     kernel = BookKernel()
     assert [shown(b) for b in run(kernel, [*group("R b99 a101", 0), *group("b101", 1)])] == ["99 / 101", "101 99 / 101"]
@@ -358,6 +371,16 @@ def test_a_book_being_built_is_not_shown_at_the_end_of_a_period() -> None:
     assert kernel.elapse() == []
     clock.advance_to(T0 + 2 * SECOND)
     assert [shown(b) for b in kernel.elapse()] == ["90 / 91"]
+
+
+def test_a_restored_kernel_forgets_what_it_knew() -> None:
+    kernel = BookKernel()
+    empty = kernel.snapshot()
+    run(kernel, [*group("R b99 a101", 0), *group("b98", 1), Depth("A", T0, 7)])
+    kernel.restore(empty)
+    assert kernel.take_faults() == []
+    assert kernel.stats == BookKernel().stats
+    assert run(kernel, group("b97", 2)) == []
 
 
 def test_a_restored_kernel_is_due_by_its_own_clock() -> None:
