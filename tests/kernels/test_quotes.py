@@ -115,6 +115,31 @@ def test_nan_is_something_said(way: str) -> None:
     assert repr([(q.bid, q.ask) for q in out if q is not None]) == "[(1.0, 2.0), (nan, 2.0), (nan, 3.0)]"
 
 
+@pytest.mark.parametrize("way", ["rows", "frames"])
+def test_an_older_quote_never_overwrites(way: str) -> None:
+    kernel = QuotesKernel()
+
+    def give(*quotes: Quote) -> list[tuple[float | None, float | None]]:
+        if way == "rows":
+            whole = [kernel.quote(q) for q in quotes]
+        else:
+            with columns():
+                frame = kernel.frame(Frame.of(quotes))
+            whole = [] if frame is None else frame.rows()
+        return [(q.bid, q.ask) for q in whole if q is not None]
+
+    assert give(Quote("A", T0 + 2, bid=1.0)) == []
+    assert give(Quote("A", T0 + 1, ask=9.0), Quote("A", T0 + 3, ask=2.0)) == [(1.0, 2.0)]
+    assert give(Quote("A", T0 + 5, bid=1.5), Quote("A", T0 + 4, ask=9.0), Quote("A", T0 + 5, ask=3.0)) == [
+        (1.5, 2.0),
+        (1.5, 3.0),
+    ]
+    assert give(Quote("A", T0 + 4, bid=9.0)) == []
+    assert give(Quote("A", T0 + 5, bid=1.6)) == [(1.6, 3.0)]
+    assert kernel.stats == (8, 4, 1, 3)
+    assert kernel.snapshot().quotes.height == 1
+
+
 def test_an_empty_frame_is_nothing() -> None:
     with columns():
         assert QuotesKernel().frame(Frame.of([], Quote)) is None
