@@ -3,6 +3,7 @@
 from .bars import bars
 from .batch import batch
 from .checkpoint import checkpoint
+from .dedupe import dedupe
 from .each import each
 from .latest_quote import latest_quote
 from .meter import meter
@@ -17,6 +18,7 @@ __all__ = [
     "bars",
     "batch",
     "checkpoint",
+    "dedupe",
     "each",
     "latest_quote",
     "meter",

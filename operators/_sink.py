@@ -12,7 +12,7 @@ Sink = Callable[[T], None]
 
 
 def sink(target: abc.ObserverBase[T] | Callable[[T], None] | None, name: str = "rejects") -> Sink[T] | None:
-    """Return a callable for an observer's `on_next`, or the callable itself.
+    """Return a callable for an observer's `on_next`, or the callable itself; `name` is the argument's, for the error.
 
     Raises:
         TypeError: it is neither.

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rxfeed.frame import Frame
+from rxfeed.kernels.dedupe import chunks, frames
 from rxfeed.kernels.dedupe import kernel as module
 from rxfeed.kernels.dedupe.kernel import DedupeKernel
 from rxfeed.model import UNKNOWN_TIME, Depth, DepthKind, Quote, Tick
@@ -26,7 +27,11 @@ WILD = 9_000_000_000 * SECOND
 
 @pytest.fixture(autouse=True)
 def _every_frame_in_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what is done seldom, often."""
     monkeypatch.setattr(module, "FEW_ROWS", 0)
+    monkeypatch.setattr(chunks, "_MANY", 2)
+    monkeypatch.setattr(frames, "_WINDOW", 4)
+    monkeypatch.setattr(frames, "_ROOM", frames._ROOM)
 
 
 def judge(k: DedupeKernel, *rows: Any) -> list[Any]:
@@ -236,18 +241,18 @@ def cut(rows: list[Tick], sizes: list[int]) -> Iterator[list[Tick]]:
             at += size
 
 
-@pytest.mark.parametrize("few", [0, 4, 10_000])
-@settings(deadline=None)
+@pytest.mark.parametrize(("few", "room"), [(0, 0), (0, 1 << 18), (4, 5), (10_000, 0)])
+@settings(deadline=None, max_examples=60)
 @given(stream=streams(), key=st.sampled_from(KEYS), horizon=st.sampled_from([1_000, 20 * SECOND, MINUTE, 10**19 // 2]),
        capacity=st.sampled_from([1, 2, 5, 17, 40, 1000]))  # fmt: skip
 def test_rows_and_frames_agree_with_the_oracle(
-    few: int, stream: tuple[list[Tick], list[int]], key: Any, horizon: int, capacity: int
+    few: int, room: int, stream: tuple[list[Tick], list[int]], key: Any, horizon: int, capacity: int
 ) -> None:
     rows, sizes = stream
     names = (key,) if isinstance(key, str) else key
     oracle = Oracle(horizon, capacity)
     by_rows, by_frames, mixed = (DedupeKernel(key, f"{horizon}ns", capacity) for _ in range(3))
-    module.FEW_ROWS = few
+    module.FEW_ROWS, frames._ROOM = few, room
     for turn, part in enumerate(cut(rows, sizes)):
         keys = [tuple("nan" if (v := getattr(row, name)) != v else v for name in names) for row in part]
         due = [row for row, k in zip(part, keys, strict=True) if oracle.judge(row, k)]
