@@ -4,6 +4,7 @@ from .bars import bars
 from .batch import batch
 from .checkpoint import checkpoint
 from .dedupe import dedupe
+from .detect_gaps import detect_gaps
 from .each import each
 from .latest_quote import latest_quote
 from .meter import meter
@@ -19,6 +20,7 @@ __all__ = [
     "batch",
     "checkpoint",
     "dedupe",
+    "detect_gaps",
     "each",
     "latest_quote",
     "meter",

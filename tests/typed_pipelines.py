@@ -22,6 +22,8 @@ def rows() -> None:
     assert_type(ticks.pipe(ops.bars("1m"), ops.where(lambda bar: bar.close > bar.open)), Observable[Bar])
     assert_type(ticks.pipe(ops.validate(), rxo.map(lambda tick: tick.price)), Observable[float])
     assert_type(ticks.pipe(ops.bars("1m"), rxo.map(lambda bar: bar.vwap)), Observable[float | None])
+    assert_type(ticks.pipe(ops.dedupe("seq"), ops.detect_gaps(sequence=True)), Observable[Tick])
+    assert_type(ticks.pipe(ops.dedupe(lambda tick: tick.seq), rxo.map(lambda tick: tick.price)), Observable[float])
 
 
 def frames() -> None:
@@ -30,6 +32,7 @@ def frames() -> None:
     assert_type(frames.pipe(ops.validate()), Observable[Frame[Tick]])
     assert_type(frames.pipe(ops.bars("1m", frames=True)), Observable[Frame[Bar]])
     assert_type(frames.pipe(ops.bars("1m")), Observable[Bar])
+    assert_type(frames.pipe(ops.dedupe(("time", "seq")), ops.detect_gaps(silence="30s")), Observable[Frame[Tick]])
     assert_type(frames.pipe(ops.where(pl.col("price") > 1), ops.each()), Observable[Tick])
     assert_type(frames.pipe(ops.bars("1m", frames=True), rxo.map(lambda frame: frame.df.height)), Observable[int])
 

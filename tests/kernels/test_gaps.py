@@ -302,7 +302,7 @@ def cut(rows: list[Tick], sizes: list[int]) -> Iterator[list[Tick]]:
 
 
 @pytest.mark.parametrize("asked", [(True, None), (False, 30 * SECOND), (True, 30 * SECOND)])
-@settings(deadline=None)
+@settings(deadline=None, max_examples=60)
 @given(rows=streams(), sizes=st.lists(st.integers(0, 20), min_size=1), session=st.sampled_from(["CME", "24x7"]))
 def test_rows_and_frames_agree_with_the_oracle(
     asked: tuple[bool, int | None], rows: list[Tick], sizes: list[int], session: str
