@@ -194,9 +194,7 @@ class GapsKernel:
 
     def _in_step(self, track: Track, time: int, seq: int) -> bool:
         """Whether the element that was looked at last is the newest in all that counts."""
-        return (not self._sequence or (track.next == seq + 1 and track.top_time == time)) and (
-            self._silence is None or (track.last == time and track.room >= 0)
-        )
+        return (not self._sequence or track.next == seq + 1) and (self._silence is None or track.last == time)
 
     @property
     def stats(self) -> GapStats:

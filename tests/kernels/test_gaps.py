@@ -15,7 +15,7 @@ from rxfeed.frame import Frame
 from rxfeed.instrument import Instrument
 from rxfeed.kernels.gaps import GapsKernel
 from rxfeed.model import UNKNOWN_TIME, Gap, Tick
-from rxfeed.times import SECOND
+from rxfeed.times import FOREVER, SECOND
 from tests.builders import HOUR, MINUTE, T0, tick
 
 WILD = 9_000_000_000 * SECOND
@@ -177,6 +177,13 @@ def test_unknown_times_are_left_out(way: str) -> None:
     nowhere = Tick("A", UNKNOWN_TIME, 1.0, 1)
     assert either(k, way, nowhere, nowhere, tick(0), nowhere, tick(60), tick(61)) == []
     assert len(either(k, way, nowhere, tick(122))) == 1
+
+
+def test_times_at_both_ends_of_what_int64_holds() -> None:
+    by_rows, by_frames = GapsKernel(silence=MINUTE), GapsKernel(silence=MINUTE)
+    rows = [Tick("A", time, 1.0, 1) for time in (FOREVER, FOREVER, UNKNOWN_TIME, UNKNOWN_TIME)]
+    assert either(by_rows, "rows", *rows) == either(by_frames, "frames", *rows) == []
+    assert by_rows.snapshot().symbols.equals(by_frames.snapshot().symbols)
 
 
 @ways

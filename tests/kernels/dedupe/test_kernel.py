@@ -174,6 +174,19 @@ def test_memory_of_frames_is_let_go() -> None:
     assert 640 < k.stats.remembered <= 680
 
 
+@ways
+def test_a_restored_kernel_goes_on_as_the_other_would(way: str) -> None:
+    k, restored = DedupeKernel("seq", "64s", 40), DedupeKernel("seq", "64s", 40)
+    for i in range(100):
+        row = tick(3 * i, seq=i % 70, symbol="AAB"[i % 3])
+        if i % 25 == 20:
+            fresh = DedupeKernel("seq", "64s", 40)
+            fresh.restore(restored.snapshot())
+            restored = fresh
+        assert either(k, way, row) == either(restored, "rows", row)
+        assert k.stats == restored.stats
+
+
 # --- against an oracle
 
 
