@@ -4,11 +4,12 @@ out as a revision; every timeframe is made in the same pass, all or none.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Generic, Literal, TypeVar, overload
 
 from reactivex import Observable, abc
 
+from rxfeed.by import By, several
 from rxfeed.frame import Frame
 from rxfeed.instrument import Instruments, by_symbol
 from rxfeed.kernels.bars.kernel import BarsKernel, BarsStats
@@ -19,9 +20,18 @@ from rxfeed.times import Duration, nanoseconds
 from rxfeed.windows import Anchor, Windows
 
 from ._bars_shell import Settings, Shell
+from ._by_shell import ByBars, BySettings
 from ._sink import sink
 
 Out = TypeVar("Out", Bar, Frame[Bar])
+
+
+_REASONS = {
+    "timeframes": "bars are made by time or by something else; use two operators for both",
+    "anchor": "such bars begin with their first tick",
+    "fill": "such bars are never empty",
+    "horizon": "such bars have no revisions",
+}
 
 
 class Bars(Generic[Out]):
@@ -62,7 +72,7 @@ def bars(
     session: str | Session | None = ...,
     anchor: Anchor | None = ...,
     lateness: Duration = ...,
-    horizon: Duration = ...,
+    horizon: Duration | None = ...,
     updates: Duration | None = ...,
     fill: Literal["previous"] | None = ...,
     grace: Duration | None = ...,
@@ -78,7 +88,7 @@ def bars(
     session: str | Session | None = ...,
     anchor: Anchor | None = ...,
     lateness: Duration = ...,
-    horizon: Duration = ...,
+    horizon: Duration | None = ...,
     updates: Duration | None = ...,
     fill: Literal["previous"] | None = ...,
     grace: Duration | None = ...,
@@ -88,12 +98,39 @@ def bars(
     fast: bool = ...,
     scheduler: Timed = ...,
 ) -> Bars[Frame[Bar]]: ...
+@overload
+def bars(
+    *,
+    by: By | Sequence[By],
+    session: str | Session | None = ...,
+    lateness: Duration = ...,
+    updates: Duration | None = ...,
+    grace: Duration | None = ...,
+    instruments: Instruments = ...,
+    rejects: abc.ObserverBase[Reject] | Callable[[Reject], None] | None = ...,
+    frames: Literal[False] = ...,
+    scheduler: Timed = ...,
+) -> ByBars[Bar]: ...
+@overload
+def bars(
+    *,
+    by: By | Sequence[By],
+    session: str | Session | None = ...,
+    lateness: Duration = ...,
+    updates: Duration | None = ...,
+    grace: Duration | None = ...,
+    instruments: Instruments = ...,
+    rejects: abc.ObserverBase[Reject] | Callable[[Reject], None] | None = ...,
+    frames: Literal[True],
+    scheduler: Timed = ...,
+) -> ByBars[Frame[Bar]]: ...
 def bars(
     *timeframes: str | Windows,
+    by: By | Sequence[By] | None = None,
     session: str | Session | None = None,
     anchor: Anchor | None = None,
     lateness: Duration = 0,
-    horizon: Duration = "10m",
+    horizon: Duration | None = None,
     updates: Duration | None = None,
     fill: Literal["previous"] | None = None,
     grace: Duration | None = "1s",
@@ -102,7 +139,7 @@ def bars(
     frames: bool = False,
     fast: bool = False,
     scheduler: Timed = None,
-) -> Bars[Any]:
+) -> Bars[Any] | ByBars[Any]:
     """Make bars of several timeframes in one pass.
 
         --1--2----3--4--|         ticks; a column is half a second, with a clock
@@ -116,10 +153,12 @@ def bars(
 
     Args:
         timeframes: such as "1s", "5m", "4h", "1d" (trade date), "1w", "1mo"; or one `Windows` value.
+        by: instead of timeframes, what bars are measured by: one or several of `by.ticks(1000)`, `by.volume(5000)`,
+            `by.notional(1e6)`, `by.range(10.0)` and `by.renko(5.0)` (`from rxfeed import by`); see below.
         session: when the market trades: a `Session` or its name; "24x7" by default.
         anchor: "session" (default), "wall" or "utc"; see `Windows`.
-        lateness: how long windows stay open after their end, in event time.
-        horizon: how far behind its symbol's watermark a tick may be.
+        lateness: how long windows stay open after their end, in event time; with `by`, how long ticks are held.
+        horizon: how far behind its symbol's watermark a tick may be; 10 minutes by default.
         updates: also emit snapshots of the open bars that changed, at most this often: revision -1, flagged PARTIAL. By
             the clock if there is one, else by event time as ticks come.
         fill: "previous" makes bars of empty windows (count 0, prices of the close before, flagged FILLED).
@@ -138,17 +177,49 @@ def bars(
         An operator from ticks, frames of ticks or partial bars to bars; its `stats` count the ticks.
 
     Raises:
-        ValueError: a timeframe, session, anchor or duration that is not allowed.
+        ValueError: a timeframe, session, anchor or duration that is not allowed; both timeframes and `by`, or neither;
+            `anchor`, `fill` or `horizon` with `by`.
         ImportError: `fast` without numba.
 
     Bars go upward through `bars` too ("1m" into "5m"), as long as none is a revision, which would count twice: give the finer
     stage `horizon=0`, or ask one stage for both.
 
+    With `by`, the tick that reaches the threshold closes the bar and is in it. Ticks go in by (time, seq), each once its
+    symbol's watermark is `lateness` past it, so their order of arrival within that makes no difference; one behind what has
+    gone in is rejected as `late`, as these bars have no revisions. A bar's `timeframe` is "ticks(1000)" and the like, `start`
+    is its first tick's time, moved on by the fewest ns that keep it after the start before, and `end` is just after both its
+    last tick and its start. The session's close ends a bar, flagged SHORT, and each session begins anew; the first bar of one
+    is flagged GAP if the stream began inside it. Partial bars are refused: they do not say which tick reached the threshold.
+
     Ends: on completion every open window is emitted, PARTIAL if the watermark (at least the clock's time) has not reached
-        its end; on an error nothing is. A partial bar that fits no window ends the stream with `PartialRefused`.
+        its end (with `by`: the session's); on an error nothing is. A partial bar that fits no window, or any with `by`, ends
+        the stream with `PartialRefused`.
     Drops: ticks that are not finite or too late (`rejects` hears of them), and those outside the session (`stats` counts them).
     Clock: event time; marks and `updates` by the scheduler's.
     """
+    if by is not None:
+        refused = {"timeframes": timeframes or None, "anchor": anchor, "fill": fill, "horizon": horizon}
+        for name, value in refused.items():
+            if value is not None:
+                raise ValueError(f"{name} must not be given with by, got {value!r}: {_REASONS[name]}")
+    elif not timeframes:
+        raise ValueError("timeframes must be 1 to 32, got 0; or give by, such as by.ticks(1000)")
+    if updates is not None and nanoseconds(updates, name="updates") == 0:
+        raise ValueError(f"updates must be more than 0, got {updates!r}")
+    if by is not None:
+        return ByBars(
+            BySettings(
+                kinds=several(by),
+                session=session if session is not None else "24x7",
+                lateness=nanoseconds(lateness, name="lateness"),
+                updates=None if updates is None else nanoseconds(updates, name="updates"),
+                grace=None if grace is None else nanoseconds(grace, name="grace"),
+                instruments=by_symbol(instruments),
+                rejects=sink(rejects),
+                frames=frames,
+                clock=clock_of(scheduler),
+            )
+        )
     if len(timeframes) == 1 and isinstance(timeframes[0], Windows):
         if session is not None or anchor is not None:
             raise ValueError("session and anchor belong to the Windows value; give them there")
@@ -160,13 +231,11 @@ def bars(
         windows = Windows(*names, session=session if session is not None else "24x7", anchor=anchor or "session")
     if fill not in (None, "previous"):
         raise ValueError(f'fill must be "previous" or None, got {fill!r}')
-    if updates is not None and nanoseconds(updates, name="updates") == 0:
-        raise ValueError(f"updates must be more than 0, got {updates!r}")
     return Bars(
         Settings(
             windows=windows,
             lateness=nanoseconds(lateness, name="lateness"),
-            horizon=nanoseconds(horizon, name="horizon"),
+            horizon=nanoseconds("10m" if horizon is None else horizon, name="horizon"),
             updates=None if updates is None else nanoseconds(updates, name="updates"),
             fill=fill is not None,
             grace=None if grace is None else nanoseconds(grace, name="grace"),

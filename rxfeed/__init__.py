@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from rxfeed import errors, expressions, operators, rules, sessions
+    from rxfeed import by, errors, expressions, operators, rules, sessions
     from rxfeed.book import Book
     from rxfeed.clock import Clock, LiveClock, LoopClock, ReplayClock, VirtualClock
     from rxfeed.errors import InputError, PartialRefused, RxfeedError
@@ -54,6 +54,7 @@ __all__ = [
     "VirtualClock",
     "Windows",
     "__version__",
+    "by",
     "clock_of",
     "errors",
     "expressions",
@@ -79,7 +80,7 @@ _HOMES: Final = {
     "rxfeed.windows": ("Windows",),
 }
 _HOME: Final = {name: module for module, names in _HOMES.items() for name in names}
-_MODULES: Final = frozenset({"errors", "expressions", "operators", "rules", "sessions"})
+_MODULES: Final = frozenset({"by", "errors", "expressions", "operators", "rules", "sessions"})
 
 
 def __getattr__(name: str) -> object:

@@ -36,8 +36,9 @@ class FastLane(FrameLane):
         self._tables: list[tuple[int, int, Ints]] = [_NONE for _ in self.plan.names]
         self._sorted: list[Parts] = []
         """What `_split` left open last: by (symbol, start)."""
+        self._rows = Parts.empty()
         self._order: Ints = np.empty(0, np.int64)
-        """What brings the rows of `_base` into that order."""
+        """What `_base` returned last, a bar after the other in memory, and what brings it into that order."""
 
     def _names(self, frame: Frame[Tick]) -> list[str]:
         found = frame.once(codes_of)
@@ -70,17 +71,18 @@ class FastLane(FrameLane):
         order = np.empty(bars, np.int64)
         compiled.by_symbol(rows, bars, len(self.marks), order)
         self._order = order
-        return Parts(rows[:bars].T, prices[:bars].T)
+        self._rows = Parts(rows[:bars].T, prices[:bars].T)
+        return self._rows
 
     def _split(self, old: Parts, new: Parts, limit: Ints) -> tuple[Parts, Parts]:
         if not any(old is left for left in self._sorted):
             old = p.in_order(old)
-        by_columns = new.ints.flags.c_contiguous
-        order = np.arange(new.size) if by_columns else self._order
+        of_base = new is self._rows
+        order = self._order if of_base else np.arange(new.size)
         closed, left = _room(old.size + new.size), _room(old.size + new.size)
-        closes, stays = compiled.split(*old, *new, order, limit, *closed, *left)
+        closes, stays = compiled.split(*_columns(old), *(new if of_base else _columns(new)), order, limit, *closed, *left)
         if closes < 0:
-            return super()._split(old, new if by_columns else new.take(order), limit)
+            return super()._split(old, new.take(order), limit)
         left = _first(left, stays)
         self._sorted = [left, *self._sorted[: len(self.open)]]
         return _first(closed, closes), left
@@ -92,7 +94,7 @@ class FastLane(FrameLane):
             return super()._roll(level, rows)
         began = NEVER if self.tally.began is None else self.tally.began
         up = _room(rows.size)
-        size = compiled.roll(*rows, self._segments(level, first, last), began, *up)
+        size = compiled.roll(*_columns(rows), self._segments(level, first, last), began, *up)
         return super()._roll(level, rows) if size < 0 else _first(up, size)
 
     def _segments(self, level: int, first: int, last: int) -> Ints:
@@ -111,6 +113,10 @@ class FastLane(FrameLane):
 
 def _room(rows: int) -> Parts:
     return Parts(np.empty((13, rows), np.int64), np.empty((5, rows)))
+
+
+def _columns(parts: Parts) -> Parts:
+    return Parts(np.ascontiguousarray(parts.ints), np.ascontiguousarray(parts.floats))
 
 
 def _first(parts: Parts, rows: int) -> Parts:
