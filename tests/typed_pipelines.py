@@ -10,6 +10,7 @@ from reactivex import operators as rxo
 
 import rxfeed
 from rxfeed import Bar, Book, Depth, Frame, Quote, Tick
+from rxfeed import Bar, Frame, Quote, Tick, by
 from rxfeed import operators as ops
 
 
@@ -70,3 +71,9 @@ def quotes_and_books() -> None:
     assert_type(depth.pipe(ops.order_book()), Observable[Book])
     assert_type(depth.pipe(ops.batch(1000), ops.order_book(5, every="100ms")), Observable[Book])
     assert_type(depth.pipe(ops.order_book(), rxo.map(lambda book: book.imbalance)), Observable[float | None])
+def measured() -> None:
+    assert_type(ticks.pipe(ops.bars(by=by.ticks(1000))), Observable[Bar])
+    assert_type(ticks.pipe(ops.validate(), ops.bars(by=[by.volume(5000), by.renko(5.0)], session="CME")), Observable[Bar])
+    assert_type(ticks.pipe(ops.bars(by=by.range(10.0)), rxo.map(lambda bar: bar.high - bar.low)), Observable[float])
+    assert_type(frames.pipe(ops.bars(by=by.notional(1e6))), Observable[Bar])
+    assert_type(frames.pipe(ops.bars(by=by.notional(1e6), frames=True)), Observable[Frame[Bar]])

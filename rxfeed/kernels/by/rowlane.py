@@ -162,8 +162,8 @@ class RowLane:
             )
         if span.close <= s.mark - lateness:
             return (
-                f"{iso(time)} comes after its session has closed: the watermark {iso(s.mark)} is more than the lateness of "
-                f"{lateness / 1e9:g} s behind {iso(span.close)}"
+                f"{iso(time)} comes after its session has closed at {iso(span.close)}: "
+                f"the watermark is {iso(s.mark)}, and lateness is {lateness / 1e9:g} s"
             )
         return None
 
