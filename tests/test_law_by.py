@@ -46,8 +46,8 @@ KINDS = (
     ("renko", "0.25"),
 )  # fmt: skip
 PAUSES = (0, 0, 0, 1, SECOND // 4, SECOND, 7 * SECOND, 3 * MINUTE, 50 * MINUTE, 5 * HOUR)
-BACKS = (0, 0, 0, 0, 0, 1, SECOND // 2, SECOND, 2 * SECOND, 30 * SECOND, 4 * MINUTE, 7 * HOUR, DAY)
-LATENESS = (0, 0, 1, SECOND // 2, SECOND, 2 * SECOND, 90 * SECOND, 2 * HOUR)
+BACKS = (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, SECOND // 2, SECOND, 2 * SECOND, 30 * SECOND, 4 * MINUTE, 7 * HOUR, DAY)
+LATENESS = (0, 0, 0, 0, 1, SECOND // 2, SECOND, 2 * SECOND, 90 * SECOND, 2 * HOUR)
 Event = Trade | Mark
 
 
@@ -79,12 +79,12 @@ def kind(name: str, size: str) -> Kind:
 @st.composite
 def cases(draw: st.DrawFn, most: int = 40) -> Case:
     market = draw(st.sampled_from(sorted(MARKETS)))
-    symbols = SYMBOLS[: draw(st.integers(1, 3))]
+    symbols = SYMBOLS[: draw(st.sampled_from((1, 1, 2, 3)))]
     step = Fraction(draw(st.sampled_from(STEPS)))
-    pauses = PAUSES[: draw(st.integers(1, len(PAUSES)))]
+    pauses = PAUSES[: draw(st.sampled_from((3, 4, 6, 8, 10)))]
     wide = draw(st.sampled_from((1, 3, 40)))
     noisy = draw(st.booleans())
-    numbered = draw(st.sampled_from(("arrival", "none", "any")))
+    numbered = draw(st.sampled_from(("any", "any", "none", "arrival")))
     level = draw(st.integers(-20, 200))
     now = draw(st.sampled_from(MARKETS[market][2])) * SECOND
     rows = draw(
@@ -93,7 +93,7 @@ def cases(draw: st.DrawFn, most: int = 40) -> Case:
                 st.sampled_from(symbols), st.sampled_from(pauses), st.sampled_from(BACKS), st.integers(-wide, wide),
                 st.integers(0, 6), st.integers(0, 2), st.integers(0, 30),
             ),
-            min_size=1, max_size=most,
+            min_size=draw(st.sampled_from((1, 12, 30))), max_size=most,
         )
     )  # fmt: skip
     numbers = draw(st.permutations(range(len(rows)))) if numbered == "any" else range(len(rows))
@@ -320,13 +320,13 @@ PIECES = st.sampled_from(((1,), (2, 3), (1, 5, 9), (100,)))
 LANES = st.sampled_from(((1, 131_072), (1, 3), (2, 7), (100, 131_072)))
 
 
-@settings(max_examples=250)
+@settings(max_examples=200)
 @given(cases())
 def test_ticks_one_by_one_make_the_oracle_s_bars(case: Case) -> None:
     check(feed(case, random.Random(0), "t", (1,)), case)
 
 
-@settings(max_examples=600)
+@settings(max_examples=400)
 @given(cases(), st.integers(0, 2**32), WAYS, PIECES, LANES, st.sampled_from((0.0, 0.0, 0.3)))
 def test_any_cut_makes_the_same_bars(
     case: Case, seed: int, ways: str, pieces: tuple[int, ...], forced: tuple[int, int], moves: float
@@ -342,7 +342,7 @@ def test_any_cut_makes_the_same_bars(
     }
 
 
-@settings(max_examples=200)
+@settings(max_examples=120)
 @given(cases(), st.randoms(use_true_random=False))
 def test_any_order_of_arrival_within_the_lateness_makes_the_same_bars(case: Case, rng: random.Random) -> None:
     lateness = 2 * SECOND

@@ -194,6 +194,14 @@ def test_what_comes_behind_what_has_gone_in_is_late(few: str) -> None:
     assert second.reason == f"2025-03-10T10:00:00Z (seq 9) {behind}"
 
 
+def test_a_frame_that_begins_behind_what_has_gone_in_at_the_same_time(few: str) -> None:
+    k = kernel(by.ticks(10))
+    feed(k, [tick(1, seq=5)], few)
+    feed(k, [tick(1, seq=4), tick(1, seq=6)], few)
+    assert named(k) == [("late", 4)]
+    assert k.stats == (3, 0, 2, 1, 0)
+
+
 def test_a_mark_lets_in_but_makes_late_only_what_is_behind_or_of_a_session_that_is_over(few: str) -> None:
     k = kernel(by.ticks(3), lateness=SECOND)
     feed(k, [tick(0)], few)
