@@ -482,6 +482,19 @@ def test_the_clock_ends_the_session_after_grace_and_lateness(lane: str) -> None:
     assert feed.clock.next_due is None
 
 
+def test_the_clock_ends_each_session() -> None:
+    feed = Feed(ops.bars(by=TWO, session="CME"))
+    feed.give(*ticks((0, 100), (1, 101)))
+    assert feed.drain() == ["A ticks(2) 0: 100-101 x2 r0 GAP"]
+    feed.at(11 * 3600 + 1)
+    assert feed.clock.next_due is None
+    feed.at(12 * 3600)
+    feed.give(tick(12 * 3600, 102, seq=2))
+    assert feed.clock.next_due == T0 + 35 * HOUR + SECOND
+    feed.at(35 * 3600 + 1)
+    assert feed.drain() == ["A ticks(2) 43200: 102-102 x1 r0 SHORT"]
+
+
 def test_the_clock_lets_in_what_a_quiet_symbol_holds() -> None:
     feed = Feed(ops.bars(by=TWO, grace="250ms", lateness="2s"))
     feed.give(tick(0.5, 101, seq=1), tick(0, 100))

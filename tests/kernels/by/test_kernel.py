@@ -73,9 +73,11 @@ def test_notional_is_what_is_turned_over_whatever_the_sign(few: str) -> None:
 
 
 def test_notional_sums_that_floats_miss_by_a_hair_are_reached(few: str) -> None:
-    # Ten times 0.1 is 0.9999999999999999 in floats.
-    k = kernel(by.notional(1))
-    assert [b.count for b in feed(k, prices(*[0.1] * 20), few)] == [10, 10]
+    # Ten times 0.1 is 0.9999999999999999 in floats, and three times it is less than 0.3 in the units of that.
+    k = kernel(by.notional(1), by.notional(0.3))
+    out = feed(k, prices(*[0.1] * 30), few)
+    assert [b.count for b in out if b.timeframe == "notional(1)"] == [10] * 3
+    assert [b.count for b in out if b.timeframe == "notional(0.3)"] == [3] * 10
 
 
 def test_a_range_that_floats_miss_by_a_hair_is_reached(few: str) -> None:
@@ -160,7 +162,8 @@ def test_each_session_begins_its_bricks_anew(few: str) -> None:
 
 def test_starts_are_unique_and_the_ends_behind_them(few: str) -> None:
     k = kernel(by.ticks(1), by.ticks(2))
-    out = feed(k, [tick(0, seq=i) for i in range(4)] + [tick(0, seq=4), Tick("A", T0 + 2, 100.0, 1, 0, 5)], few)
+    out = feed(k, [tick(0, seq=i) for i in range(3)], few)
+    out += feed(k, [tick(0, seq=3), tick(0, seq=4), Tick("A", T0 + 2, 100.0, 1, 0, 5)], few)
     ones = [b for b in out if b.timeframe == "ticks(1)"]
     assert [(b.start - T0, b.end - T0) for b in ones] == [(i, i + 1) for i in range(6)]
     assert [(b.first_time, b.last_time) for b in ones] == [(T0, T0)] * 5 + [(T0 + 2, T0 + 2)]
@@ -269,6 +272,13 @@ def test_a_frame_whose_first_tick_is_not_the_earliest_is_as_its_rows(few: str) -
     k = kernel(by.ticks(1))
     out = feed(k, [tick(12 * 3600 + 1), tick(0, symbol="B"), tick(12 * 3600 + 1, symbol="C")], few)
     assert {b.symbol: b.flags for b in out} == {"A": Flag.GAP, "B": Flag.GAP, "C": 0}
+
+
+def test_a_frame_that_has_ticks_from_before_the_stream_s_first_is_as_its_rows(few: str) -> None:
+    k = kernel(by.ticks(1))
+    assert [b.flags for b in feed(k, [tick(12 * 3600 + 1)], few)] == [Flag.GAP]
+    out = feed(k, [tick(0, symbol="B"), tick(12 * 3600 + 1, symbol="C")], few)
+    assert {b.symbol: b.flags for b in out} == {"B": Flag.GAP, "C": 0}
 
 
 # --- what is large, odd or wrong
