@@ -4,7 +4,7 @@
     from rxfeed import operators as ops
 
     ticks = rxfeed.replay("ticks.parquet")
-    ticks.pipe(ops.validate(), ops.bars("1m", "1h", session="CME")).subscribe(print)
+    ticks.pipe(ops.validate(), ops.bars("1m", "1h", session="CME"), ops.subscribe(print))
 
 Names are loaded when they are first used, so that `import rxfeed` costs next to nothing.
 """
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from rxfeed import by, errors, expressions, operators, rules, sessions
     from rxfeed.book import Book
     from rxfeed.clock import Clock, LiveClock, LoopClock, ReplayClock, VirtualClock
-    from rxfeed.errors import InputError, PartialRefused, RxfeedError
+    from rxfeed.errors import InputError, Overflow, PartialRefused, RxfeedError
+    from rxfeed.failures import Failure
     from rxfeed.feeds.replay import replay
     from rxfeed.feeds.synthetic import synthetic
     from rxfeed.frame import Frame
@@ -36,6 +37,7 @@ __all__ = [
     "Clock",
     "ClockScheduler",
     "Depth",
+    "Failure",
     "Flag",
     "Frame",
     "Gap",
@@ -43,6 +45,7 @@ __all__ = [
     "Instrument",
     "LiveClock",
     "LoopClock",
+    "Overflow",
     "PartialRefused",
     "Quote",
     "Reject",
@@ -69,7 +72,8 @@ __all__ = [
 _HOMES: Final = {
     "rxfeed.book": ("Book",),
     "rxfeed.clock": ("Clock", "LiveClock", "LoopClock", "ReplayClock", "VirtualClock"),
-    "rxfeed.errors": ("InputError", "PartialRefused", "RxfeedError"),
+    "rxfeed.errors": ("InputError", "Overflow", "PartialRefused", "RxfeedError"),
+    "rxfeed.failures": ("Failure",),
     "rxfeed.feeds.replay": ("replay",),
     "rxfeed.feeds.synthetic": ("synthetic",),
     "rxfeed.frame": ("Frame",),

@@ -13,3 +13,7 @@ class InputError(RxfeedError, ValueError):
 
 class PartialRefused(RxfeedError, ValueError):
     """A partial bar that cannot be merged: it does not fit the finest window, or would be counted twice."""
+
+
+class Overflow(RxfeedError):
+    """More elements came than a buffer may hold, and its consumer wants an error rather than a loss."""
