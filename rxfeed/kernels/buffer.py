@@ -6,7 +6,7 @@ from collections import deque
 from typing import Final, Generic, Literal, NamedTuple, TypeVar, get_args
 
 from rxfeed.errors import Overflow
-from rxfeed.frame import is_frame
+from rxfeed.frame import Frame, is_frame
 
 T = TypeVar("T")
 
@@ -50,11 +50,15 @@ class Buffer(Generic[T]):
         ValueError: a capacity or a policy that is not allowed.
     """
 
-    __slots__ = ("_capacity", "_dropped", "_high_water", "_queue", "_received", "_rows_dropped", "_rows_received", "overflow")
+    __slots__ = (
+        "_capacity", "_dropped", "_high_water", "_keeps_old", "_queue", "_received", "_rows_dropped", "_rows_received",
+        "overflow",
+    )  # fmt: skip
 
     def __init__(self, capacity: int = 1024, overflow: OnOverflow = "error") -> None:
         check(capacity, overflow)
         self.overflow: Final = overflow
+        self._keeps_old = overflow in ("error", "drop_latest")
         self._capacity = 1 if overflow == "latest" else capacity
         self._queue: deque[T] = deque()
         self._received = self._dropped = self._high_water = 0
@@ -77,18 +81,18 @@ class Buffer(Generic[T]):
 
     def put(self, element: T) -> bool:
         """Take an element in, or drop one; False says that this one was refused and the stream has to end."""
-        queue = self._queue
         self._received += 1
-        if is_frame(element):
+        if element.__class__ is Frame:
             self._rows_received += _rows(element)
-        if len(queue) >= self._capacity:
-            if self.overflow in ("error", "drop_latest"):
+        waiting = len(self._queue)
+        if waiting >= self._capacity:
+            if self._keeps_old:
                 self._drop(element)
                 return self.overflow != "error"
-            self._drop(queue.popleft())
-        queue.append(element)
-        if len(queue) > self._high_water:
-            self._high_water = len(queue)
+            self._drop(self._queue.popleft())
+        elif waiting >= self._high_water:
+            self._high_water = waiting + 1
+        self._queue.append(element)
         return True
 
     def take(self) -> T:
@@ -114,7 +118,8 @@ class Buffer(Generic[T]):
 
     def _drop(self, element: T) -> None:
         self._dropped += 1
-        self._rows_dropped += _rows(element)
+        if element.__class__ is Frame:
+            self._rows_dropped += _rows(element)
 
 
 def check(capacity: int, overflow: str) -> None:
