@@ -1,0 +1,93 @@
+"""Where a stream that pushes meets a task that pulls: input only enqueues, and the task takes when it gets its turn."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Generic, TypeVar
+
+from reactivex import Observable, abc
+
+from rxfeed.kernels.buffer import Buffer, BufferStats
+
+from ._loop import Fair, running_loop
+from ._upstream import Upstream
+
+T = TypeVar("T")
+
+
+class Inbox(Generic[T]):
+    """One subscription's backlog and how it ended. Nothing in it refers to the consumer, so that one can be forgotten.
+
+    Args:
+        buffer: what waits.
+        who: the operator, for error texts.
+    """
+
+    __slots__ = ("_buffer", "_ended", "_error", "_fair", "_loop", "_upstream", "_waiter")
+
+    def __init__(self, buffer: Buffer[T], who: str) -> None:
+        self._buffer = buffer
+        self._loop = running_loop(who)
+        self._fair = Fair(self._loop)
+        self._upstream = Upstream()
+        self._waiter: asyncio.Future[None] | None = None
+        self._ended = False
+        self._error: Exception | None = None
+
+    @property
+    def stats(self) -> BufferStats:
+        return self._buffer.stats
+
+    def open(self, source: Observable[T], scheduler: abc.SchedulerBase | None) -> None:
+        """Subscribe to the source."""
+        self._upstream.open(source, self._on_next, self._end, self._end, scheduler)
+
+    def close(self) -> None:
+        """Let go of the source and of what waits; who awaits an element learns that there is none."""
+        self._buffer.clear()
+        self._error = None
+        self._end()
+        self._upstream.close()
+
+    async def take(self) -> T:
+        """Return the next element, when there is one. One task at a time may wait here.
+
+        Raises:
+            StopAsyncIteration: the source has completed, or this was closed.
+            Exception: the source's error, once, behind the backlog.
+        """
+        if self._fair.spent():
+            await self._fair.give_way()
+        while not self._buffer:
+            if self._ended:
+                error, self._error = self._error, None
+                try:
+                    raise StopAsyncIteration if error is None else error
+                finally:
+                    del error  # else it would hold this frame, and this frame it
+            self._waiter = self._loop.create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+            self._fair.begin()
+        return self._buffer.take()
+
+    def _on_next(self, element: T) -> None:
+        if self._ended:
+            return
+        if not self._buffer.put(element):
+            self._end(self._buffer.error())
+            self._upstream.close()
+        elif self._waiter is not None:
+            self._wake()
+
+    def _end(self, error: Exception | None = None) -> None:
+        if not self._ended:
+            self._ended = True
+            self._error = error
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done() and not self._loop.is_closed():
+            self._waiter.set_result(None)
