@@ -6,12 +6,16 @@ from .checkpoint import checkpoint
 from .dedupe import dedupe
 from .detect_gaps import detect_gaps
 from .each import each
+from .from_async_iter import from_async_iter
 from .latest_quote import latest_quote
 from .meter import meter
 from .order_book import order_book
 from .sample_every import sample_every
 from .share_latest import share_latest
+from .subscribe import subscribe
+from .subscribe_async import subscribe_async
 from .throttle_latest import throttle_latest
+from .to_async_iter import to_async_iter
 from .validate import validate
 from .where import where
 
@@ -22,12 +26,16 @@ __all__ = [
     "dedupe",
     "detect_gaps",
     "each",
+    "from_async_iter",
     "latest_quote",
     "meter",
     "order_book",
     "sample_every",
     "share_latest",
+    "subscribe",
+    "subscribe_async",
     "throttle_latest",
+    "to_async_iter",
     "validate",
     "where",
 ]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import assert_type
 
 import polars as pl
 from reactivex import Observable
 from reactivex import operators as rxo
+from reactivex.abc import DisposableBase
 
 import rxfeed
 from rxfeed import Bar, Book, Depth, Frame, Quote, Tick
@@ -77,3 +79,22 @@ def measured() -> None:
     assert_type(ticks.pipe(ops.bars(by=by.range(10.0)), rxo.map(lambda bar: bar.high - bar.low)), Observable[float])
     assert_type(frames.pipe(ops.bars(by=by.notional(1e6))), Observable[Bar])
     assert_type(frames.pipe(ops.bars(by=by.notional(1e6), frames=True)), Observable[Frame[Bar]])
+async def ends() -> None:
+    end: DisposableBase = ticks.pipe(ops.bars("1m"), ops.subscribe(lambda bar: assert_type(bar, Bar)))
+    assert_type(ticks.pipe(ops.subscribe(lambda tick: assert_type(tick.price, float))).is_disposed, bool)
+    end.dispose()
+    async for bar in ticks.pipe(ops.validate(), ops.bars("1m"), ops.to_async_iter(capacity=10)):
+        assert_type(bar, Bar)
+    async with ticks.pipe(ops.batch(10), ops.to_async_iter()) as frames:
+        assert_type(await anext(frames), Frame[Tick])
+
+    async def save(bar: Bar) -> int:
+        return bar.count or 0
+
+    async def prices() -> AsyncIterator[float]:
+        yield 1.0
+
+    await ticks.pipe(ops.bars("1m"), ops.subscribe_async(save, overflow="drop_oldest"))
+    assert_type(ops.from_async_iter(prices), Observable[float])
+    assert_type(ops.from_async_iter(prices()), Observable[float])
+    assert_type(ops.from_async_iter(prices).pipe(rxo.map(lambda price: price > 1)), Observable[bool])
