@@ -54,17 +54,13 @@ class Inbox(Generic[T]):
 
         Raises:
             StopAsyncIteration: the source has completed, or this was closed.
-            Exception: the source's error, once, behind the backlog.
+            Exception: the source's error, behind the backlog.
         """
         if self._fair.spent():
             await self._fair.give_way()
         while not self._buffer:
             if self._ended:
-                error, self._error = self._error, None
-                try:
-                    raise StopAsyncIteration if error is None else error
-                finally:
-                    del error  # else it would hold this frame, and this frame it
+                raise StopAsyncIteration if self._error is None else self._error
             self._waiter = self._loop.create_future()
             try:
                 await self._waiter

@@ -56,10 +56,9 @@ class _Iteration(abc.DisposableBase):
                     element = await step()
                 except StopAsyncIteration:
                     break
-                if not self._disposed:  # a generator may have caught its cancellation, and gone on
-                    self._emit(emit, element)
-                    if fair.spent():
-                        await fair.give_way()
+                self._emit(emit, element)  # to nobody, if the generator has caught its cancellation and gone on
+                if fair.spent():
+                    await fair.give_way()
         except asyncio.CancelledError as error:
             if self._disposed:
                 return None

@@ -71,7 +71,7 @@ class AsyncSubscription(abc.DisposableBase):
 
     async def _handled(self) -> Exception | None:
         """Handle elements until the end, and return the error that it was, if any."""
-        while not self._disposed:
+        while True:
             try:
                 element = await self._inbox.take()
             except StopAsyncIteration:
@@ -82,7 +82,6 @@ class AsyncSubscription(abc.DisposableBase):
                 return await self._end_with(error)
             if wrong := await self._call("on_next", self._on_next, element):
                 return wrong
-        return None
 
     async def _end_with(self, error: Exception) -> Exception:
         if self._on_error is not None:
