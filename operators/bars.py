@@ -31,6 +31,7 @@ _REASONS = {
     "anchor": "such bars begin with their first tick",
     "fill": "such bars are never empty",
     "horizon": "such bars have no revisions",
+    "fast": "only bars of timeframes are compiled",
 }
 
 
@@ -198,7 +199,7 @@ def bars(
     Clock: event time; marks and `updates` by the scheduler's.
     """
     if by is not None:
-        refused = {"timeframes": timeframes or None, "anchor": anchor, "fill": fill, "horizon": horizon}
+        refused = {"timeframes": timeframes or None, "anchor": anchor, "fill": fill, "horizon": horizon, "fast": fast or None}
         for name, value in refused.items():
             if value is not None:
                 raise ValueError(f"{name} must not be given with by, got {value!r}: {_REASONS[name]}")
