@@ -24,19 +24,22 @@ class Turns:
         stop: called once, when it is over: completed, failed or disposed of.
     """
 
-    __slots__ = ("_stop", "busy", "ended", "observer", "waiting")
+    __slots__ = ("_stop", "busy", "cut", "ended", "observer", "waiting")
 
     def __init__(self, observer: abc.ObserverBase[Any], stop: Callable[[], None] | None = None) -> None:
         self.observer = observer
         self.waiting: deque[Act] = deque()
         self.busy = False
+        """Whether what comes now must wait its turn: something is being emitted, or was cut off by a subscriber that raised."""
+        self.cut = False
+        """Whether it is the latter: the next to come takes up what waits."""
         self.ended = False
         self._stop = stop
 
     def take(self, *acts: Act) -> None:
         """Run acts and emit what they return, now or when those before are done. If one raises, the stream ends with that."""
         self.waiting.extend(acts)
-        if not self.busy:
+        if self.cut or not self.busy:
             self.go()
 
     def emit(self, elements: Iterable[Any]) -> None:
@@ -46,7 +49,7 @@ class Turns:
 
     def go(self) -> None:
         """Run what waits."""
-        self.busy = True
+        self.busy, self.cut = True, False
         emit = self.observer.on_next
         try:
             while self.waiting and not self.ended:
@@ -65,11 +68,16 @@ class Turns:
                     for element in rest:
                         emit(element)
                 except BaseException:
-                    # A subscriber raised. If the stream goes on all the same, the others must not miss what it cut off.
+                    # A subscriber raised. If the stream goes on all the same, the others must not miss what it cut off,
+                    # nor get it behind what comes next.
                     self.waiting.appendleft(lambda rest=rest: rest)
                     raise
         finally:
-            self.busy = False
+            self.rest()
+
+    def rest(self) -> None:
+        """Let the next one in; behind what waits, if a subscriber raised."""
+        self.busy = self.cut = bool(self.waiting)
 
     def complete(self) -> None:
         """Complete, behind what waits."""
