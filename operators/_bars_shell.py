@@ -123,7 +123,8 @@ class Shell:
         def on_run(ticks: Run) -> None:
             if alone or turns.busy:
                 for tick in ticks:
-                    on_next(tick)
+                    if not turns.ended:  # a subscriber may have left inside
+                        on_next(tick)
                 return
             bars: list[Bar] = []
             try:
