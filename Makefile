@@ -11,7 +11,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 	if "$$p" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
 	command -v "$$p"; break; fi; done)
 
-.PHONY: help demo test lint layers format bench wheel-check ci clean
+.PHONY: help demo test lint layers format docs bench wheel-check ci clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -57,6 +57,9 @@ layers: $(READY)
 format: $(READY)  ## put the code into shape
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
+
+docs: $(RUNS)  ## make docs/operators.md from the operators' docstrings
+	@$(BIN)/python docs/make_operators.py
 
 bench: $(READY)  ## measure ticks per second
 	$(BIN)/python -m tests.bench
