@@ -99,18 +99,18 @@ def stats(specimen: Specimen, lane: Lane) -> None:
             assert conserved(operator.stats), f"in the midst of an element: {operator.stats} do not add up"
 
         witness = on.subscribe(look)
-        assert operator.stats.received == 0
+        assert specimen.received(operator.stats) == 0
         for step in steps:
             on.do(step)
             fed += specimen.weight(step[1]) if step[0] == "next" else 0
             now = operator.stats
-            assert now.received == fed, f"{fed} were fed: {now}"
+            assert specimen.received(now) == fed, f"{fed} were fed: {now}"
             assert conserved(now), f"{now} do not add up"
             if "emitted" in now._fields:
                 emitted = sum(map(specimen.weight, witness.elements))
                 assert now.emitted == emitted, f"{emitted} came out: {now}"
         on.subscribe()
-        assert operator.stats.received == 0, "the counts are those of the newest subscription"
+        assert specimen.received(operator.stats) == 0, "the counts are those of the newest subscription"
 
 
 def _assert_frozen(counts: Any) -> None:

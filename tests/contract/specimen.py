@@ -103,6 +103,8 @@ class Specimen:
     callbacks: Mapping[str, Callback] = field(default_factory=dict[str, Callback])
     conserved: Callable[[Any], bool] | None = None
     """Where the operator has `.stats`: whether they add up."""
+    received: Callable[[Any], int] = lambda stats: stats.received
+    """Of the stats, what came in."""
     weight: Callable[[Any], int] = lambda element: len(element) if is_frame(element) or isinstance(element, list) else 1
     """What an element counts in `stats.received`."""
     hot: str = ""
@@ -143,6 +145,7 @@ class Marble:
     """What a column lasts, in ns."""
     clocked: bool = True
     """Whether the subscriber has a scheduler."""
+    world: Callable[[], World] = World
 
 
 @dataclass(frozen=True)

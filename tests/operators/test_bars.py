@@ -23,7 +23,7 @@ from rxfeed.kernels.bars.kernel import FRAME_ROWS
 from rxfeed.model import Bar, Flag, Quote, Reject, Tick
 from rxfeed.times import SECOND
 from rxfeed.windows import Windows
-from tests.builders import HOUR, MINUTE, T0, Recorder, bar, bar_of, frame, frame_lane, line, lines, marbles, tick, ticks
+from tests.builders import HOUR, MINUTE, T0, Recorder, bar, bar_of, frame, frame_lane, line, lines, tick, ticks
 
 on_next, on_completed, on_error, subscribe = (
     ReactiveTest.on_next, ReactiveTest.on_completed, ReactiveTest.on_error, ReactiveTest.subscribe,
@@ -83,23 +83,6 @@ def test_makes_all_timeframes_in_one_pass() -> None:
     assert feed.drain() == ["A 1s 0: 100-101 x2 r0", "A 1s 1: 102-102 x1 r0", "A 2s 0: 100-102 x3 r0"]
     feed.source.on_completed()
     assert feed.drain() == ["A 1s 2: 103-103 x1 r0 PARTIAL", "A 2s 2: 103-103 x1 r0 PARTIAL"]
-    assert feed.got.completed
-
-
-def test_the_marble_of_the_docstring() -> None:
-    # Two columns are one time unit.
-    fed, drawn = marbles(ops.bars)
-    feed = Feed(ops.bars("3s"), clock=VirtualClock(T0))
-    seen: list[tuple[float, int]] = []
-    feed.got._react = lambda _: seen.append(((feed.clock.now - T0) / SECOND * 2, len(seen)))
-    for column, token in fed:
-        feed.at(column / 2)
-        if token == "|":
-            feed.source.on_completed()
-        else:
-            feed.give(tick(column / 2, float(token)))
-    ends = float(fed[-1][0])
-    assert [*seen, (ends, "|")] == [(float(at), "|" if name == "|" else "abc".index(name)) for at, name in drawn]
     assert feed.got.completed
 
 

@@ -15,7 +15,7 @@ from rxfeed.clock import VirtualClock
 from rxfeed.frame import Frame
 from rxfeed.model import Quote, Tick
 from rxfeed.times import SECOND
-from tests.builders import T0, Recorder, bar, frame, marbles, tick, ticks
+from tests.builders import T0, Recorder, bar, frame, ticks
 
 on_next, on_completed, on_error, subscribe = (
     ReactiveTest.on_next, ReactiveTest.on_completed, ReactiveTest.on_error, ReactiveTest.subscribe,
@@ -25,21 +25,6 @@ ROWS = ticks((0, 100), (1, 101), (2, 102), (3, 103), (4, 104))
 
 def sizes(got: Recorder) -> list[list[int]]:
     return [[row.seq for row in f.rows()] for f in got.elements]
-
-
-def test_the_marble_of_the_docstring() -> None:
-    fed, drawn = marbles(ops.batch)
-    scheduler = TestScheduler()
-    notes: list[Any] = [on_completed(300 + at) if token == "|" else on_next(300 + at, tick(symbol=token)) for at, token in fed]
-    xs = scheduler.create_hot_observable(notes)
-    got: Any = scheduler.start(lambda: xs.pipe(ops.batch(2)))
-    found = [
-        (m.time - 300, f"[{''.join(row.symbol for row in m.value.value)}]" if m.value.kind == "N" else "|")
-        for m in got.messages
-    ]
-    assert found == drawn
-    assert len(drawn) == 4
-    assert xs.subscriptions == [subscribe(200, 300 + fed[-1][0])]
 
 
 def test_takes_every_kind_of_row() -> None:

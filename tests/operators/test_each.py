@@ -13,29 +13,12 @@ from rxfeed import operators as ops
 from rxfeed.clock import VirtualClock
 from rxfeed.frame import Frame
 from rxfeed.model import Quote, Tick
-from tests.builders import T0, Recorder, frame, marbles, tick, ticks
+from tests.builders import T0, Recorder, frame, ticks
 
 on_next, on_completed, on_error, subscribe = (
     ReactiveTest.on_next, ReactiveTest.on_completed, ReactiveTest.on_error, ReactiveTest.subscribe,
 )  # fmt: skip
 ROWS = ticks((0, 100), (1, 101), (2, 102))
-
-
-def test_the_marble_of_the_docstring() -> None:
-    fed, drawn = marbles(ops.each)
-    scheduler = TestScheduler()
-    notes: list[Any] = [
-        on_completed(300 + at) if token == "|" else on_next(300 + at, frame([tick(symbol=s) for s in token.strip("[]")]))
-        for at, token in fed
-    ]
-    xs = scheduler.create_hot_observable(notes)
-    got = scheduler.start(lambda: xs.pipe(ops.each()))
-    expected: list[Any] = [
-        on_completed(300 + at) if token == "|" else on_next(300 + at, tick(symbol=s)) for at, token in drawn for s in token
-    ]
-    assert got.messages == expected
-    assert len(expected) == 4
-    assert xs.subscriptions == [subscribe(200, 300 + fed[-1][0])]
 
 
 def test_empty_frames_and_other_kinds() -> None:

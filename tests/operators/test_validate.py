@@ -16,30 +16,13 @@ from rxfeed.clock import VirtualClock
 from rxfeed.frame import Frame
 from rxfeed.instrument import Instrument
 from rxfeed.model import Depth, DepthKind, Quote, Reject, Tick
-from tests.builders import T0, Recorder, bar, frame, marbles, tick, ticks
+from tests.builders import T0, Recorder, bar, frame, tick, ticks
 
 on_next, on_completed, on_error, subscribe = (
     ReactiveTest.on_next, ReactiveTest.on_completed, ReactiveTest.on_error, ReactiveTest.subscribe,
 )  # fmt: skip
 PLAIN = ticks((0, 100), (1, 101), (2, 102), (3, 103))
 SUSPECT = tick(4, 200, seq=4)
-
-
-def test_the_marble_of_the_docstring() -> None:
-    def notes(beats: list[tuple[int, str]]) -> list[Any]:
-        return [
-            on_completed(300 + at) if token == "|" else on_next(300 + at, tick(at, float(token), seq=at)) for at, token in beats
-        ]
-
-    fed, drawn = marbles(ops.validate)
-    scheduler = TestScheduler()
-    heard: list[Reject] = []
-    xs = scheduler.create_hot_observable(notes(fed))
-    got = scheduler.start(lambda: xs.pipe(ops.validate(rejects=heard.append)))
-    assert got.messages == notes(drawn)
-    assert len(drawn) == len(fed) - 1
-    assert [r.rule for r in heard] == ["finite"]
-    assert xs.subscriptions == [subscribe(200, 300 + fed[-1][0])]
 
 
 def test_passes_every_kind_and_counts() -> None:

@@ -14,7 +14,7 @@ from rxfeed import operators as ops
 from rxfeed.clock import VirtualClock
 from rxfeed.frame import Frame
 from rxfeed.model import Quote, Tick
-from tests.builders import T0, Recorder, frame, marbles, ticks
+from tests.builders import T0, Recorder, frame, ticks
 
 on_next, on_completed, on_error, subscribe = (
     ReactiveTest.on_next, ReactiveTest.on_completed, ReactiveTest.on_error, ReactiveTest.subscribe,
@@ -24,19 +24,6 @@ ROWS = ticks((0, 100), (1, 101), (2, 102), (3, 103))
 
 def even(row: Tick) -> bool:
     return row.price % 2 == 0
-
-
-def test_the_marble_of_the_docstring() -> None:
-    def notes(beats: list[tuple[int, str]]) -> list[Any]:
-        return [on_completed(300 + at) if token == "|" else on_next(300 + at, int(token)) for at, token in beats]
-
-    fed, drawn = marbles(ops.where)
-    scheduler = TestScheduler()
-    xs = scheduler.create_hot_observable(notes(fed))
-    got = scheduler.start(lambda: xs.pipe(ops.where(lambda n: n % 2 == 0)))
-    assert got.messages == notes(drawn)
-    assert len(drawn) == 3
-    assert xs.subscriptions == [subscribe(200, 300 + fed[-1][0])]
 
 
 def test_an_expression_selects_in_frames() -> None:

@@ -131,6 +131,6 @@ REFUSES = [
 MARBLE = Marble(
     element=lambda token, time: tick((time - T0) / SECOND, float(token)),
     show=line,
-    legend={"A 3s 0: 1-2 x2 r0": "a", "A 3s 3: 3-4 x2 r0": "b", "A 3s 6: 4-4 x1 r0 PARTIAL": "c"},
+    legend={"A 3s 0: 1-2 x2 r0 GAP": "a", "A 3s 3: 3-3 x1 r0": "b", "A 3s 6: 4-4 x1 r0 PARTIAL": "c"},
     column=SECOND // 2,
 )
