@@ -73,6 +73,10 @@ def _raising(specimen: Specimen, lane: Lane, given: Callback, steps: Sequence[St
 def subscriber(specimen: Specimen, lane: Lane) -> None:
     """What a subscriber raises surfaces at the source, once; nothing is lost by it, and the operator goes on."""
     steps = steps_of(specimen, lane)
+    if specimen.guards:
+        for count in range(len(undisturbed(specimen, lane, [*steps, END]).elements)):
+            _guarded(specimen, lane, [*steps, END], count)
+        return
     before_end = len(undisturbed(specimen, lane, steps).elements)
     whole = undisturbed(specimen, lane, [*steps, END])
     for count in range(len(whole.elements)):
@@ -111,6 +115,25 @@ def _raise_at(specimen: Specimen, lane: Lane, steps: Sequence[Step], count: int,
     return witness
 
 
+def _guarded(specimen: Specimen, lane: Lane, steps: Sequence[Step], count: int) -> None:
+    when = f"a subscriber that raises at output {count}"
+    with stage(specimen, lane) as on:
+
+        def react(step: Step) -> None:
+            if step[0] == "next" and len(witness.elements) == count + 1:
+                raise Boom(when)
+
+        witness = on.subscribe(react)
+        beside = on.subscribe()
+        surfaced = sum(_bear(on, step) for step in steps)
+        assert surfaced == 0, f"{when}: it surfaced at the source"
+        told = getattr(on.operator, "told", on.world.told)
+        assert len(told) == 1, f"{when}: it was told of {len(told)} times"
+        assert [kind for kind, _ in witness.steps] == ["next"] * (count + 1), f"{when}: it goes on: {witness.brief}"
+        assert beside.story == undisturbed(specimen, lane, steps).story, f"{when}: another one is harmed: {beside.brief}"
+        on.assert_released(when)
+
+
 def _raise_at_end(specimen: Specimen, lane: Lane, steps: Sequence[Step]) -> None:
     when = f"a subscriber that raises at {steps[-1][0]}"
 
@@ -147,11 +170,7 @@ def reentrant(specimen: Specimen, lane: Lane) -> None:
             with stage(specimen, lane) as on:
                 witness = on.subscribe()
                 for time, step in acts:
-                    if step is None:
-                        on.clock.advance_to(time)
-                    else:
-                        on.source.subscriptions[0].do(step)
-                    on.world.pump()
+                    on.go(time) if step is None else on.feed(on.source.subscriptions[0], step)
             assert told.brief == witness.brief, f"fed back, {when}: differs from the same, fed flat"
             assert told.story == witness.story, f"fed back, {when}: differs from the same, fed flat"
 
@@ -180,8 +199,8 @@ def _folded(on: Stage, steps: Sequence[Step], *, at_once: bool) -> tuple[Witness
         if (due is not None and due <= until) or until > on.clock.now:
             until = until if due is None else min(due, until)
             acts.append((until, None))
-            on.clock.advance_to(until)
+            on.go(until)
         else:
-            feed()
-        on.world.pump()
+            on.world.call(feed)
+            on.world.pump()
     return witness, acts

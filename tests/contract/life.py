@@ -85,7 +85,10 @@ def _leave(specimen: Specimen, lane: Lane, steps: Sequence[Step], count: int) ->
 
 
 def second(specimen: Specimen, lane: Lane) -> None:
-    """Each subscription sees what it would see alone."""
+    """Each subscription sees what it would see alone; those of a hot one, all the same."""
+    if specimen.hot:
+        _hot(specimen, lane)
+        return
     steps = steps_of(specimen, lane)
 
     def alone(given: Callable[[int], bool], *ending: Step) -> list[str]:
@@ -120,12 +123,29 @@ def second(specimen: Specimen, lane: Lane) -> None:
     with stage(specimen, lane) as on:
         built = on.operator(source := Source())
         first, other = on.subscribe(), Witness()
-        built.subscribe(other, scheduler=on.scheduler)
+        on.world.call(built.subscribe, other, scheduler=on.scheduler)
+        on.world.pump()
         for step in [*steps, END]:
             on.do(step)
-            source.subscriptions[0].do(step)
-            on.world.pump()
+            on.feed(source.subscriptions[0], step)
         assert first.story == other.story == whole, "one operator on two sources mixes them up"
+
+
+def _hot(specimen: Specimen, lane: Lane) -> None:
+    steps = steps_of(specimen, lane)
+    whole = undisturbed(specimen, lane, steps).story
+    with stage(specimen, lane) as on:
+        first, other = on.subscribe(), on.subscribe()
+        assert len(on.source.subscriptions) == 1, "hot: they share no subscription of the source"
+        on.do(*steps)
+        assert first.story == other.story == whole, "hot: they do not see the same"
+        on.dispose(first)
+        assert not on.source.subscriptions[0].released, "hot: the source is let go of although one is left"
+        on.dispose(other)
+        on.assert_released("hot, when the last one has left")
+        again = on.subscribe()
+        on.do(*steps, to=1)
+        assert again.story == whole, "hot: who comes after the end is told of the time before"
 
 
 def ends(specimen: Specimen, lane: Lane) -> None:
@@ -180,7 +200,8 @@ def scheduler(specimen: Specimen, lane: Lane) -> None:
     if specimen.passes_scheduler:
         with stage(specimen, lane) as on:
             mine: abc.SchedulerBase = on.clock.scheduler
-            on.built.subscribe(Witness(), scheduler=mine)
+            on.world.call(on.built.subscribe, Witness(), scheduler=mine)
+            on.world.pump()
             assert on.source.subscriptions[0].scheduler is mine, "the subscriber's scheduler does not reach the source"
     if specimen.clocked:
         steps = [*steps_of(specimen, lane), END]

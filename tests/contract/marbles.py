@@ -56,14 +56,14 @@ def run(operator: Callable[..., Any], name: str, marble: Marble) -> tuple[list[B
             got.append((at, marble.legend.get(shown, shown)))
 
         witness = Witness(note)
-        built.subscribe(witness, scheduler=clock.scheduler if marble.clocked else None)
+        world.call(built.subscribe, witness, scheduler=clock.scheduler if marble.clocked else None)
         world.pump()
         for at, token in tokens(fed):
-            clock.advance_to(T0 + at * marble.column)
+            world.call(clock.advance_to, T0 + at * marble.column)
             world.pump()
             step = {"|": END, "#": fall()}.get(token) or ("next", marble.element(token, clock.now))
             for each in source.subscriptions:
-                each.do(step)
+                world.call(each.do, step)
             world.pump()
         assert not world.left(), f"{name}: left over is {world.left()}"
     finally:

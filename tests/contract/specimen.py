@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from reactivex import Observable
 
@@ -26,6 +26,7 @@ HOME = Path(__file__).parent / "specimens"
 ROWS = frozenset({"Tick", "Quote", "Depth", "Bar"})
 FRAMES = frozenset(f"Frame[{name}]" for name in ROWS)
 
+T = TypeVar("T")
 Operator = Callable[[Observable[Any]], Observable[Any]]
 Lane = Literal["rows", "runs", "frames"]
 """How elements come: one by one; as ticks that come together (`rxfeed.runs`); in frames."""
@@ -36,6 +37,12 @@ class World:
 
     def __init__(self) -> None:
         self.clock = VirtualClock(T0)
+        self.told: list[Any] = []
+        """What a subscriber did wrong, where that does not surface at the source."""
+
+    def call(self, act: Callable[..., T], *args: Any, **more: Any) -> T:
+        """Do something where this world's things are done."""
+        return act(*args, **more)
 
     def pump(self) -> None:
         """Let everything that is due at this very moment happen."""
@@ -107,12 +114,13 @@ class Specimen:
     """Of the stats, what came in."""
     weight: Callable[[Any], int] = lambda element: len(element) if is_frame(element) or isinstance(element, list) else 1
     """What an element counts in `stats.received`."""
-    hot: str = ""
-    """Why a second subscription is not to be independent, if it is not."""
+    hot: bool = False
+    """Whether its subscriptions share one of the source, and end with the last of them."""
     passes_scheduler: bool = True
     """Whether the source is subscribed with the subscriber's scheduler."""
     guards: bool = False
-    """Whether a subscriber that raises ends its own subscription, and is reported, instead of raising at the source."""
+    """Whether a subscriber that raises ends its own subscription, and nothing else, and is told of once: in the list `told`
+    of the operator, or of the world."""
 
     def __repr__(self) -> str:
         return self.name

@@ -164,9 +164,9 @@ class Stage:
         """Subscribe a witness; a naked one hears what reactivex's guard would keep from it."""
         witness = Witness(react)
         if naked:
-            witness.subscription = self.built._subscribe_core(witness, self.scheduler)
+            witness.subscription = self.world.call(self.built._subscribe_core, witness, self.scheduler)
         else:
-            witness.subscription = self.built.subscribe(witness, scheduler=self.scheduler)
+            witness.subscription = self.world.call(self.built.subscribe, witness, scheduler=self.scheduler)
         self.world.pump()
         return witness
 
@@ -187,24 +187,31 @@ class Stage:
         for step in steps:
             self.move(step)
             for each in self.source.subscriptions if to is None else [self.source.subscriptions[to]]:
-                each.do(step)
-            self.world.pump()
+                self.feed(each, step)
+
+    def feed(self, to: Subscription, step: Step) -> None:
+        """Have the source take a step at this very moment."""
+        self.world.call(to.do, step)
+        self.world.pump()
 
     def move(self, step: Step) -> None:
         """Let it be the time of an element."""
         kind, value = step
         time = time_of(value) if kind == "next" else None
         if time is not None and time > self.clock.now:
-            self.clock.advance_to(time)
-            self.world.pump()
+            self.go(time)
 
     def later(self, by: int = 3_600_000_000_000) -> None:
         """Let time pass: an hour, in which every timer that was forgotten shows."""
-        self.clock.advance(by)
+        self.go(self.clock.now + by)
+
+    def go(self, time: int) -> None:
+        """Move the clock."""
+        self.world.call(self.clock.advance_to, time)
         self.world.pump()
 
     def dispose(self, witness: Witness) -> None:
-        witness.subscription.dispose()
+        self.world.call(witness.subscription.dispose)
         self.world.pump()
 
     def assert_released(self, when: str, *, of: int | None = None) -> None:

@@ -10,44 +10,13 @@ from time import monotonic as elapsed
 from typing import Any
 
 import pytest
-from reactivex import Observable, timer
+from reactivex import Observable, compose
+from reactivex import operators as rx
 from reactivex.disposable import Disposable
 
-from . import calls, content, life
+from . import calls, content, life, toys
 from .specimen import Callback, Specimen
-from .toys import (
-    ROWS,
-    TAKES,
-    ArmsWhenItIsOver,
-    CanBeChanged,
-    ChecksNothing,
-    CountsOn,
-    CountsTooLate,
-    CountsTwice,
-    EmitsWhenDisposedOf,
-    GoesOnAfterIt,
-    Holds,
-    Interleaves,
-    KeepsATimer,
-    KeepsTheScheduler,
-    KeepsTheSource,
-    LastAfterTheEnd,
-    LateForAColdSource,
-    LetsItThrough,
-    LosesAnotherError,
-    LosesTheLastRow,
-    LosesWhatIsFedBack,
-    MakesItTheStreams,
-    NeverEnds,
-    OneStateForAll,
-    OtherError,
-    SaysNoName,
-    StaysBusy,
-    Swallows,
-    SwallowsAtTheEnd,
-    Toy,
-    Unguarded,
-)
+from .toys import ROWS, TAKES, Toy
 from .wallclock import no_wall_clock
 
 
@@ -69,36 +38,52 @@ def timed(toy: type[Toy]) -> Specimen:
 
 
 CASES: list[tuple[Any, Specimen, str]] = [
-    (life.grammar, specimen(lambda _: Unguarded()), "ended 2 times"),
-    (life.grammar, specimen(lambda _: LastAfterTheEnd()), "goes on after its end"),
-    (life.grammar, specimen(lambda _: NeverEnds()), "no end came"),
-    (life.disposal, specimen(lambda _: KeepsTheSource()), "disposed of after 0 elements: the source's subscription is not"),
-    (life.disposal, timed(KeepsATimer), "disposed of after 1 elements: left over is a timer, due 1 s after the start"),
-    (life.disposal, timed(ArmsWhenItIsOver), "disposed of inside on_next, at output 0: left over is a timer"),
-    (life.disposal, specimen(lambda _: EmitsWhenDisposedOf()), r"disposed of after 0 elements: still emits \['completed'"),
-    (life.second, specimen(lambda _: OneStateForAll()), "two subscriptions, the same elements: the second is not as if alone"),
-    (calls.callback, raising(LetsItThrough), "surfaced at the source instead of being the stream's error"),
-    (calls.callback, raising(Swallows), "it must be the stream's error, got"),
-    (calls.callback, raising(GoesOnAfterIt), "called 1 times more after the end"),
+    (life.grammar, specimen(lambda _: toys.Unguarded()), "ended 2 times"),
+    (life.grammar, specimen(lambda _: toys.LastAfterTheEnd()), "goes on after its end"),
+    (life.grammar, specimen(lambda _: toys.NeverEnds()), "no end came"),
+    (
+        life.disposal,
+        specimen(lambda _: toys.KeepsTheSource()),
+        "disposed of after 0 elements: the source's subscription is not",
+    ),
+    (life.disposal, timed(toys.KeepsATimer), "disposed of after 1 elements: left over is a timer, due 1 s after the start"),
+    (life.disposal, timed(toys.ArmsWhenItIsOver), "disposed of inside on_next, at output 0: left over is a timer"),
+    (life.disposal, specimen(lambda _: toys.EmitsWhenDisposedOf()), r"disposed of after 0 elements: still emits \['completed'"),
+    (
+        life.second,
+        specimen(lambda _: toys.OneStateForAll()),
+        "two subscriptions, the same elements: the second is not as if alone",
+    ),
+    (calls.callback, raising(toys.LetsItThrough), "surfaced at the source instead of being the stream's error"),
+    (calls.callback, raising(toys.Swallows), "it must be the stream's error, got"),
+    (calls.callback, raising(toys.GoesOnAfterIt), "called 1 times more after the end"),
     (calls.callback, sound(callbacks={"judge": Callback(make=lambda *_: Toy())}), "nothing calls judge; give it rows that do"),
-    (calls.subscriber, specimen(lambda _: StaysBusy()), "output 0 of 5: what comes after is not the same"),
-    (calls.subscriber, specimen(lambda _: MakesItTheStreams()), "it surfaced 0 times"),
-    (calls.subscriber, specimen(lambda _: SwallowsAtTheEnd()), "raises at completed: it surfaced 0 times"),
-    (calls.reentrant, specimen(lambda _: Interleaves()), "differs from the same, fed flat"),
-    (calls.reentrant, specimen(lambda _: LosesWhatIsFedBack()), "differs from the same, fed flat"),
-    (content.same_content, specimen(lambda _: LosesTheLastRow()), r"cut at \[2\]: frames give other content than rows"),
-    (content.wrong_element, specimen(lambda _: ChecksNothing()), "Quote after 0 elements that are right: must be a TypeError"),
-    (content.wrong_element, specimen(lambda _: SaysNoName()), "does not name the operator: wrong element"),
-    (content.wrong_element, specimen(lambda _: OtherError()), "must be a TypeError, got"),
-    (life.ends, specimen(lambda _: Holds(), at_completion=["A 104"]), "assert"),
-    (life.ends, specimen(lambda _: LosesAnotherError()), "the source's error came out as another"),
-    (life.ends, timed(LateForAColdSource), "left over is a timer"),
-    (content.stats, specimen(lambda _: CountsTwice()), r"1 were fed: Counts\(received=2"),
-    (content.stats, specimen(lambda _: CountsTooLate()), "in the midst of an element"),
-    (content.stats, specimen(lambda _: CountsOn()), "assert 3 == 0"),
-    (content.stats, specimen(lambda _: CanBeChanged()), "stats must be a NamedTuple, got Counter"),
+    (calls.subscriber, specimen(lambda _: toys.StaysBusy()), "output 0 of 5: what comes after is not the same"),
+    (calls.subscriber, specimen(lambda _: toys.MakesItTheStreams()), "it surfaced 0 times"),
+    (calls.subscriber, specimen(lambda _: toys.SwallowsAtTheEnd()), "raises at completed: it surfaced 0 times"),
+    (life.second, specimen(lambda _: Toy(), hot=True), "hot: they share no subscription of the source"),
+    (life.second, specimen(lambda _: compose(rx.replay(1), rx.ref_count()), hot=True), "is told of the time before"),
+    (calls.subscriber, specimen(lambda _: Toy(), guards=True), "it surfaced at the source"),
+    (calls.subscriber, specimen(lambda _: toys.MakesItTheStreams(), guards=True), "it was told of 0 times"),
+    (calls.reentrant, specimen(lambda _: toys.Interleaves()), "differs from the same, fed flat"),
+    (calls.reentrant, specimen(lambda _: toys.LosesWhatIsFedBack()), "differs from the same, fed flat"),
+    (content.same_content, specimen(lambda _: toys.LosesTheLastRow()), r"cut at \[2\]: frames give other content than rows"),
+    (
+        content.wrong_element,
+        specimen(lambda _: toys.ChecksNothing()),
+        "Quote after 0 elements that are right: must be a TypeError",
+    ),
+    (content.wrong_element, specimen(lambda _: toys.SaysNoName()), "does not name the operator: wrong element"),
+    (content.wrong_element, specimen(lambda _: toys.OtherError()), "must be a TypeError, got"),
+    (life.ends, specimen(lambda _: toys.Holds(), at_completion=["A 104"]), "assert"),
+    (life.ends, specimen(lambda _: toys.LosesAnotherError()), "the source's error came out as another"),
+    (life.ends, timed(toys.LateForAColdSource), "left over is a timer"),
+    (content.stats, specimen(lambda _: toys.CountsTwice()), r"1 were fed: Counts\(received=2"),
+    (content.stats, specimen(lambda _: toys.CountsTooLate()), "in the midst of an element"),
+    (content.stats, specimen(lambda _: toys.CountsOn()), "assert 3 == 0"),
+    (content.stats, specimen(lambda _: toys.CanBeChanged()), "stats must be a NamedTuple, got Counter"),
     (content.stats, specimen(lambda _: Toy(), conserved=None), "say how they add up"),
-    (life.scheduler, specimen(lambda _: KeepsTheScheduler()), "scheduler does not reach the source"),
+    (life.scheduler, specimen(lambda _: toys.KeepsTheScheduler()), "scheduler does not reach the source"),
 ]
 
 
@@ -127,10 +112,6 @@ def test_a_sound_operator_passes(check: Any, lane: Any) -> None:
 
 def later(call: Callable[..., Any] = datetime.datetime.now) -> Any:
     return call(datetime.UTC)
-
-
-def by_rx(_: object) -> None:
-    timer(datetime.timedelta(0)).subscribe().dispose()
 
 
 ASKING: dict[str, Callable[[Any], Any]] = {

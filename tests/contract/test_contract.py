@@ -68,7 +68,7 @@ def test_a_raising_callback_ends_the_stream(specimen: Specimen, name: str) -> No
         if lane == "runs" or (lane == "frames" and each.same_in_both)
     ],
 )
-@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_however_they_come_the_content_is_the_same(specimen: Specimen, lane: Lane, data: st.DataObject) -> None:
     checks.same_content(specimen, lane, sorted(data.draw(st.sets(st.integers(1, len(specimen.rows) - 1)))))
