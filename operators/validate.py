@@ -108,8 +108,10 @@ def _subscribe(
         turns.busy = True
         try:
             emit_run(ticks)
-        finally:
-            turns.busy = False
+        except BaseException:
+            turns.rest()
+            raise
+        turns.busy = False
         if turns.waiting:
             turns.go()
 
