@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeVar
 
 from reactivex import Observable
 
+from rxfeed.book import Book
 from rxfeed.clock import VirtualClock
 from rxfeed.frame import Frame, is_frame
 from rxfeed.model import Bar, Depth, Quote, Tick
@@ -204,5 +205,7 @@ def brief(element: Any) -> str:
             return f"{element.symbol} {element.bid}/{element.ask}"
         case Depth():
             return f"{element.symbol} {element.price} x{element.size}"
+        case Book():
+            return f"{element.symbol} {element.best_bid} / {element.best_ask}"
         case _:
             return str(element)

@@ -1,5 +1,6 @@
 import math
 
+from rxfeed import by
 from rxfeed import operators as ops
 from rxfeed.frame import is_frame
 from rxfeed.model import Bar
@@ -67,8 +68,48 @@ CLOCKED = TICKS.but(
     at_completion=["A 1s 5: 104-105 x2 r0 PARTIAL", "A 2s 4: 104-105 x2 r0 PARTIAL"],
     callbacks={},
 )
+BY = TICKS.but(
+    variant="by ticks and volume",
+    make=lambda _: ops.bars(by=[by.ticks(3), by.volume(2)], lateness="500ms"),
+    takes=frozenset({"Tick", "Frame[Tick]", "Bar", "Frame[Bar]"}),  # of bars it says more than that they are of a wrong type
+    lanes=["rows", "frames"],
+    at_completion=[
+        "A volume(2) 4.3: 105-106 x2 r0",
+        "A ticks(3) 4.3: 105-107 x3 r0",
+        "A volume(2) 6.1: 107-107 x1 r0 PARTIAL",
+        "B volume(2) 1: 50-51 x2 r0 GAP",
+        "B ticks(3) 1: 50-51 x2 r0 PARTIAL GAP",
+    ],
+    callbacks={"rejects": Callback(make=lambda call, _: ops.bars(by=by.ticks(2), rejects=call))},
+)
 SPECIMENS = [
     TICKS,
+    BY,
+    BY.but(
+        variant="by range, with frames out",
+        make=lambda _: ops.bars(by=by.range(2.0), lateness="500ms", frames=True),
+        at_completion=[
+            "[A range(2) 4: 104-106 x3 r0, A range(2) 6.1: 107-107 x1 r0 PARTIAL, B range(2) 1: 50-51 x2 r0 PARTIAL GAP]"
+        ],
+    ),
+    BY.but(
+        variant="by renko, with updates",
+        make=lambda _: ops.bars(by=by.renko(1.0), lateness="500ms", updates="1s"),
+        lanes=["rows"],
+        at_completion=["A renko(1) 6: 105-106 x1 r0", "A renko(1) 6.1: 106-107 x1 r0", "B renko(1) 1: 50-51 x2 r0 GAP"],
+    ),
+    BY.but(
+        variant="by notional, with a clock",
+        make=lambda clock: ops.bars(by=by.notional(150.0), lateness="500ms", grace="500ms", scheduler=clock),
+        clocked=True,
+        at_completion=[
+            "A notional(150) 4.3: 105-106 x2 r0",
+            "A notional(150) 6.1: 107-107 x1 r0 PARTIAL",
+            "B notional(150) 1: 50-51 x2 r0 PARTIAL GAP",
+        ],
+        callbacks={},
+        same_in_both=False,  # by a clock, a frame is as late as its first row
+    ),
     TICKS.but(variant="by the frame lane", world=FrameLane, lanes=["frames"], cut=3),
     TICKS.but(
         variant="frames out",
@@ -119,6 +160,8 @@ SPECIMENS = [
 ]
 REFUSES = [
     Refusal(make=lambda: ops.bars(), text="timeframes must be 1 to 32, got 0"),
+    Refusal(make=lambda: ops.bars("1s", by=by.ticks(2)), text="timeframes must not be given with by"),  # type: ignore
+    Refusal(make=lambda: ops.bars(by=[]), text="by must be 1 to 32 values, got 0"),
     Refusal(make=lambda: ops.bars("1x"), text="timeframe"),
     Refusal(make=lambda: ops.bars("1s", lateness=-1), text="lateness must be from 0 to 292 years, got -1"),
     Refusal(make=lambda: ops.bars("1s", horizon="long"), text="horizon must look like"),
