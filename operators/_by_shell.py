@@ -146,7 +146,7 @@ class ByShell:
         try:
             self.turns.take(*acts)
         finally:
-            if self.clock is not None and not self.turns.ended and not self.turns.busy:
+            if self.clock is not None and not self.turns.ended and (self.turns.cut or not self.turns.busy):
                 self._arm_mark()
 
     # --- input

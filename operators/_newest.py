@@ -109,8 +109,10 @@ def _subscribe(
                 turns.busy = True
                 try:
                     emit(out[0])
-                finally:
-                    turns.busy = False
+                except BaseException:
+                    turns.rest()
+                    raise
+                turns.busy = False
                 if turns.waiting:
                     turns.go()
             elif out:

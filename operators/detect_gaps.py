@@ -78,8 +78,10 @@ def _subscribe(
                 turns.busy = True
                 try:
                     emit(element)
-                finally:
-                    turns.busy = False
+                except BaseException:
+                    turns.rest()
+                    raise
+                turns.busy = False
                 if turns.waiting:
                     turns.go()
                 return

@@ -66,8 +66,10 @@ def _subscribe(
             turns.busy = True
             try:
                 emit(whole)
-            finally:
-                turns.busy = False
+            except BaseException:
+                turns.rest()
+                raise
+            turns.busy = False
             if turns.waiting:
                 turns.go()
 

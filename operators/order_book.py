@@ -109,8 +109,10 @@ def _subscribe(
                 turns.busy = True
                 try:
                     emit(books[0])
-                finally:
-                    turns.busy = False
+                except BaseException:
+                    turns.rest()
+                    raise
+                turns.busy = False
                 if turns.waiting:
                     turns.go()
         elif is_frame(element) and len(element) > _PIECE:
