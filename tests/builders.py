@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date
@@ -118,21 +117,3 @@ class Recorder(abc.ObserverBase[Any]):
     def to(self, source: Observable[Any], scheduler: abc.SchedulerBase | None = None) -> Recorder:
         self.subscription = source.subscribe(self, scheduler=scheduler)
         return self
-
-
-def beats(marble: str) -> list[tuple[int, str]]:
-    """`(column, token)` of a marble; what is in one pair of parentheses comes at one time."""
-    found: list[tuple[int, str]] = []
-    together: int | None = None
-    for match in re.finditer(r"[()|#]|\[\w+\]|\w+", marble):
-        if match[0] in "()":
-            together = match.start() if match[0] == "(" else None
-        else:
-            found.append((match.start() if together is None else together, match[0]))
-    return found
-
-
-def marbles(operator: Callable[..., Any]) -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:
-    """The beats of the source and of the result, as the operator's docstring draws them."""
-    drawn = [text.split()[0] for text in (operator.__doc__ or "").splitlines() if text.strip().startswith("--")]
-    return beats(drawn[0]), beats(drawn[1])

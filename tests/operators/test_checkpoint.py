@@ -9,11 +9,11 @@ import reactivex as rx
 from reactivex import Observable, Subject, abc
 from reactivex import operators as rxo
 from reactivex.disposable import Disposable
-from reactivex.testing import ReactiveTest, TestScheduler
+from reactivex.testing import ReactiveTest
 
 from rxfeed import operators as ops
 from rxfeed.clock import VirtualClock
-from tests.builders import Recorder, marbles
+from tests.builders import Recorder
 
 on_next, on_completed, on_error, subscribe = (
     ReactiveTest.on_next, ReactiveTest.on_completed, ReactiveTest.on_error, ReactiveTest.subscribe,
@@ -22,20 +22,6 @@ on_next, on_completed, on_error, subscribe = (
 
 def notes(error: BaseException | None) -> list[str]:
     return getattr(error, "__notes__", [])
-
-
-def test_the_marble_of_the_docstring() -> None:
-    fed, drawn = marbles(ops.checkpoint)
-    scheduler = TestScheduler()
-    wrong = RuntimeError("x")
-    made = [on_error(300 + at, wrong) if token == "#" else on_next(300 + at, token) for at, token in fed]
-    xs = scheduler.create_hot_observable(*made)
-    got = scheduler.start(lambda: xs.pipe(ops.checkpoint("clean")))
-    assert got.messages == made
-    assert fed == drawn
-    assert len(drawn) == 3
-    assert notes(wrong) == ["in stage 'clean', after 2 elements"]
-    assert xs.subscriptions == [subscribe(200, 300 + fed[-1][0])]
 
 
 @pytest.mark.parametrize(("count", "text"), [(0, "0 elements"), (1, "1 element"), (1_204, "1,204 elements")])

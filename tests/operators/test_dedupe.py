@@ -13,26 +13,12 @@ from rxfeed import operators as ops
 from rxfeed.clock import VirtualClock
 from rxfeed.frame import Frame
 from rxfeed.model import Depth, DepthKind, Quote, Tick
-from tests.builders import T0, Recorder, bar, frame, marbles, tick, ticks
+from tests.builders import T0, Recorder, bar, frame, ticks
 
 on_next, on_completed, on_error, subscribe = (
     ReactiveTest.on_next, ReactiveTest.on_completed, ReactiveTest.on_error, ReactiveTest.subscribe,
 )  # fmt: skip
 PLAIN = ticks((0, 100), (1, 101), (2, 102), (3, 103))
-
-
-def test_the_marble_of_the_docstring() -> None:
-    def notes(beats: list[tuple[int, str]]) -> list[Any]:
-        return [on_completed(300 + at) if token == "|" else on_next(300 + at, tick(at, seq=int(token))) for at, token in beats]
-
-    fed, drawn = marbles(ops.dedupe)
-    scheduler = TestScheduler()
-    heard: list[Tick] = []
-    xs = scheduler.create_hot_observable(notes(fed))
-    got = scheduler.start(lambda: xs.pipe(ops.dedupe("seq", duplicates=heard.append)))
-    assert got.messages == notes(drawn)
-    assert [t.seq for t in heard] == [2, 1]
-    assert xs.subscriptions == [subscribe(200, 300 + fed[-1][0])]
 
 
 def test_passes_every_kind_and_counts() -> None:

@@ -14,30 +14,13 @@ from rxfeed.clock import VirtualClock
 from rxfeed.frame import Frame
 from rxfeed.instrument import Instrument
 from rxfeed.model import Depth, DepthKind, Gap, Quote, Tick
-from tests.builders import HOUR, T0, Recorder, bar, frame, marbles, tick
+from tests.builders import HOUR, T0, Recorder, bar, frame, tick
 
 on_next, on_completed, on_error, subscribe = (
     ReactiveTest.on_next, ReactiveTest.on_completed, ReactiveTest.on_error, ReactiveTest.subscribe,
 )  # fmt: skip
 ROWS = [tick(i, seq=seq) for i, seq in enumerate([1, 2, 5, 6])]
 GAP = Gap("A", ROWS[1].time, ROWS[2].time, "sequence: 2 missing, 3 to 4")
-
-
-def test_the_marble_of_the_docstring() -> None:
-    def notes(beats: list[tuple[int, str]]) -> list[Any]:
-        return [on_completed(300 + at) if token == "|" else on_next(300 + at, tick(at, seq=int(token))) for at, token in beats]
-
-    fed, drawn = marbles(ops.detect_gaps)
-    scheduler = TestScheduler()
-    heard: list[tuple[float, str]] = []
-    xs = scheduler.create_hot_observable(notes(fed))
-    operator = ops.detect_gaps(sequence=True, gaps=lambda gap: heard.append((scheduler.clock, gap.cause)))
-    got = scheduler.start(lambda: xs.pipe(operator))
-    assert got.messages == notes(drawn)
-    assert fed == drawn
-    assert heard == [(300 + fed[2][0], "sequence: 2 missing, 3 to 4")]
-    assert operator.stats == (5, 5, {"sequence": 1}, 1, 1, 0)
-    assert xs.subscriptions == [subscribe(200, 300 + fed[-1][0])]
 
 
 def test_a_gap_comes_before_what_revealed_it() -> None:

@@ -12,7 +12,7 @@ import pytest
 from reactivex import operators as rxo
 
 from rxfeed import operators as ops
-from tests.builders import Recorder, marbles
+from tests.builders import Recorder
 from tests.loops import run, settle, tasks, until
 
 
@@ -63,33 +63,6 @@ class Steps:
         if self.n > 3:
             raise StopAsyncIteration
         return self.n
-
-
-def test_the_marble_of_the_docstring() -> None:
-    fed, drawn = marbles(ops.from_async_iter)
-    found: list[tuple[int, str]] = []
-    now = 0
-
-    async def main() -> None:
-        nonlocal now
-        queue: asyncio.Queue[str] = asyncio.Queue()
-
-        async def tokens() -> AsyncIterator[str]:
-            while (token := await queue.get()) != "|":
-                yield token
-
-        def note(token: str) -> None:
-            found.append((now, token))
-
-        ops.from_async_iter(tokens).subscribe(note, on_completed=lambda: note("|"))
-        for column, token in fed:
-            now = column
-            queue.put_nowait(token)
-            await settle(5)
-
-    run(main)
-    assert found == drawn
-    assert len(drawn) == 4
 
 
 @pytest.mark.parametrize("waiting", [True, False])

@@ -13,7 +13,7 @@ from rxfeed import operators as ops
 from rxfeed.clock import VirtualClock
 from rxfeed.frame import Frame
 from rxfeed.model import Depth, Quote
-from tests.builders import T0, Recorder, bar, marbles, tick
+from tests.builders import T0, Recorder, bar, tick
 
 on_next, on_completed, on_error, subscribe = (
     ReactiveTest.on_next, ReactiveTest.on_completed, ReactiveTest.on_error, ReactiveTest.subscribe,
@@ -23,22 +23,6 @@ ASK = Quote("A", T0 + 1, ask=101.0, seq=1)
 WHOLE = Quote("A", T0 + 1, 99.0, 101.0, seq=1)
 NEXT = Quote("A", T0 + 2, bid=100.0, bid_size=4, seq=2, received=7)
 MERGED = Quote("A", T0 + 2, 100.0, 101.0, 4, seq=2, received=7)
-
-
-def test_the_marble_of_the_docstring() -> None:
-    def quote(at: int, token: str) -> Any:
-        if token == "|":
-            return on_completed(300 + at)
-        bid, ask = (None if side == "_" else float(side) for side in token)
-        return on_next(300 + at, Quote("A", T0 + at, bid, ask))
-
-    fed, drawn = marbles(ops.latest_quote)
-    scheduler = TestScheduler()
-    xs = scheduler.create_hot_observable([quote(*beat) for beat in fed])
-    got = scheduler.start(lambda: xs.pipe(ops.latest_quote()))
-    assert got.messages == [quote(*beat) for beat in drawn]
-    assert [token for _, token in drawn] == ["13", "23", "24", "24", "|"]
-    assert xs.subscriptions == [subscribe(200, 300 + fed[-1][0])]
 
 
 @pytest.mark.parametrize("way", ["rows", "frames"])

@@ -14,7 +14,7 @@ from rxfeed import operators as ops
 from rxfeed.clock import ReplayClock, VirtualClock
 from rxfeed.kernels.meter import GATHERED, Summary
 from rxfeed.times import SECOND
-from tests.builders import T0, Recorder, frame, marbles, tick, ticks
+from tests.builders import T0, Recorder, frame, tick, ticks
 
 on_next, on_completed, on_error, subscribe = (
     ReactiveTest.on_next, ReactiveTest.on_completed, ReactiveTest.on_error, ReactiveTest.subscribe,
@@ -23,18 +23,6 @@ on_next, on_completed, on_error, subscribe = (
 
 def one(ns: int) -> Summary:
     return Summary(1, ns, float(ns), ns, ns, ns, ns)
-
-
-def test_the_marble_of_the_docstring() -> None:
-    fed, drawn = marbles(ops.meter)
-    scheduler = TestScheduler()
-    notes = [on_completed(300 + at) if token == "|" else on_next(300 + at, token) for at, token in fed]
-    xs = scheduler.create_hot_observable(*notes)
-    got: Any = scheduler.start(lambda: xs.pipe(ops.meter("clean")))
-    assert got.messages == notes
-    assert fed == drawn
-    assert len(drawn) == 4
-    assert xs.subscriptions == [subscribe(200, 300 + fed[-1][0])]
 
 
 def test_measures_by_the_subscriber_s_clock() -> None:

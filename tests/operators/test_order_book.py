@@ -17,7 +17,7 @@ from rxfeed.clock import ReplayClock, VirtualClock
 from rxfeed.frame import Frame
 from rxfeed.model import Depth, Quote, Reject
 from rxfeed.times import NANOSECONDS, SECOND
-from tests.builders import T0, Recorder, bar, marbles, tick
+from tests.builders import T0, Recorder, bar, tick
 from tests.oracle_book import depth, group, shown
 
 on_next, on_completed, on_error, subscribe = (
@@ -35,22 +35,6 @@ def feed(source: Subject[Any], rows: list[Depth]) -> None:
 
 def drawn_books(got: Recorder) -> list[str]:
     return [shown(book) for book in got.elements]
-
-
-def test_the_marble_of_the_docstring() -> None:
-    fed, drawn = marbles(ops.order_book)
-    scheduler = TestScheduler()
-    notes: list[Any] = [
-        on_completed(300 + at) if token == "|" else on_next(300 + at, depth(token, at, seq=n))
-        for n, (at, token) in enumerate(fed)
-    ]
-    xs = scheduler.create_hot_observable(notes)
-    got: Any = scheduler.start(lambda: xs.pipe(ops.order_book(depth=1)))
-    books = [m.value.value for m in got.messages if m.value.kind == "N"]
-    letters = iter("ABC")
-    assert [(m.time - 300, next(letters) if m.value.kind == "N" else "|") for m in got.messages] == drawn
-    assert [shown(book) for book in books] == ["99 / 102", "100 / 102", "103 / 104"]
-    assert xs.subscriptions == [subscribe(200, 300 + fed[-1][0])]
 
 
 @pytest.mark.parametrize("way", ["rows", "frames", "one frame"])

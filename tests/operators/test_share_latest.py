@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from reactivex import Observable, Subject, abc
 from reactivex import operators as rxo
 from reactivex.disposable import Disposable
-from reactivex.testing import ReactiveTest, TestScheduler
+from reactivex.testing import ReactiveTest
 
 from rxfeed import operators as ops
 from rxfeed.clock import VirtualClock
 from rxfeed.model import Quote
-from tests.builders import T0, Recorder, frame, marbles, tick
+from tests.builders import T0, Recorder, frame, tick
 
 on_next, on_completed, on_error, subscribe = (
     ReactiveTest.on_next, ReactiveTest.on_completed, ReactiveTest.on_error, ReactiveTest.subscribe,
@@ -58,22 +58,6 @@ def when(element: Any, act: Callable[[], object]) -> Callable[[Any], None]:
 @pytest.fixture
 def feed() -> Feed:
     return Feed()
-
-
-def test_the_marble_of_the_docstring() -> None:
-    fed, drawn = marbles(ops.share_latest)
-    scheduler = TestScheduler()
-    notes = [on_completed(300 + at) if token == "|" else on_next(300 + at, token) for at, token in fed]
-    xs = scheduler.create_hot_observable(*notes)
-    shared = xs.pipe(ops.share_latest())
-    late = scheduler.create_observer()
-    scheduler.schedule_absolute(304, lambda *_: shared.subscribe(late))
-    got: Any = scheduler.start(lambda: shared)
-    assert fed == drawn
-    assert len(drawn) == 4
-    assert got.messages == notes
-    assert late.messages == [on_next(304, "1"), *notes[1:]]
-    assert xs.subscriptions == [subscribe(200, 300 + fed[-1][0])]
 
 
 def test_the_first_connects_and_the_last_one_out_disconnects(feed: Feed) -> None:

@@ -19,7 +19,7 @@ from rxfeed.clock import Clock, LiveClock, LoopClock, VirtualClock
 from rxfeed.failures import Failure
 from rxfeed.feeds.replay import replay
 from rxfeed.times import SECOND
-from tests.builders import T0, Recorder, marbles, tick, ticks
+from tests.builders import T0, Recorder, tick, ticks
 from tests.loops import run, until
 
 on_next, on_completed, on_error, subscribe = (
@@ -60,23 +60,6 @@ def fail_at(element: object, got: list[Any]) -> Callable[[Any], None]:
             raise ZeroDivisionError
 
     return handle
-
-
-def test_the_marble_of_the_docstring() -> None:
-    fed, drawn = marbles(ops.subscribe)
-    scheduler = TestScheduler()
-    notes: list[Any] = [on_completed(300 + at) if token == "|" else on_next(300 + at, token) for at, token in fed]
-    xs = scheduler.create_hot_observable(notes)
-    found: list[tuple[int, str]] = []
-
-    def note(token: str) -> None:
-        found.append((round(scheduler.clock - 300), token))
-
-    xs.pipe(ops.subscribe(note, on_completed=lambda: note("|"), scheduler=scheduler))
-    scheduler.start()
-    assert found == drawn
-    assert len(drawn) == 4
-    assert xs.subscriptions == [subscribe(0, 300 + fed[-1][0])]
 
 
 # --- who raises, and who does not notice

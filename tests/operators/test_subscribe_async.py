@@ -16,7 +16,7 @@ from rxfeed.clock import VirtualClock
 from rxfeed.errors import Overflow
 from rxfeed.failures import Failure
 from rxfeed.kernels.buffer import OnOverflow
-from tests.builders import frame, marbles, ticks
+from tests.builders import frame, ticks
 from tests.loops import run, settle, tasks, until
 
 
@@ -58,29 +58,6 @@ async def fail(_: object = None) -> None:
 
 
 async def nothing(_: object = None) -> None: ...
-
-
-def test_the_marble_of_the_docstring() -> None:
-    fed, drawn = marbles(ops.subscribe_async)
-    found: list[tuple[int, str]] = []
-    now = 0
-
-    async def main() -> None:
-        nonlocal now
-        source: Subject[str] = Subject()
-
-        async def save(token: str) -> None:
-            found.append((now, token))
-
-        source.pipe(ops.subscribe_async(save, on_completed=lambda: found.append((now, "|"))))
-        for column, token in fed:
-            now = column
-            source.on_completed() if token == "|" else source.on_next(token)
-            await settle(3)
-
-    run(main)
-    assert found == drawn
-    assert len(drawn) == 4
 
 
 def test_one_element_after_another_in_one_named_task() -> None:

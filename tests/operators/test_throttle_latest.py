@@ -9,24 +9,7 @@ from reactivex import Subject
 from rxfeed import operators as ops
 from rxfeed.clock import VirtualClock
 from rxfeed.times import SECOND
-from tests.builders import T0, Recorder, marbles, tick
-
-
-def test_the_marble_of_the_docstring() -> None:
-    fed, drawn = marbles(ops.throttle_latest)
-    clock = VirtualClock(T0)
-    found: list[tuple[int, str]] = []
-
-    def note(token: str) -> None:
-        found.append(((clock.now - T0) // SECOND, token))
-
-    source: Subject[Any] = Subject()
-    source.pipe(ops.throttle_latest(5)).subscribe(note, on_completed=lambda: note("|"), scheduler=clock.scheduler)
-    for at, token in fed:
-        clock.advance_to(T0 + at * SECOND)
-        source.on_completed() if token == "|" else source.on_next(token)
-    assert found == drawn
-    assert len(drawn) >= 4
+from tests.builders import T0, Recorder, tick
 
 
 def test_the_first_of_each_symbol_at_once_and_then_the_newest() -> None:

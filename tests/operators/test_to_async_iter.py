@@ -18,7 +18,7 @@ from rxfeed.clock import LiveClock, VirtualClock
 from rxfeed.errors import Overflow
 from rxfeed.feeds.replay import replay
 from rxfeed.kernels.buffer import OnOverflow
-from tests.builders import T0, frame, lines, marbles, tick, ticks
+from tests.builders import T0, frame, lines, tick, ticks
 from tests.loops import run, settle
 
 
@@ -35,32 +35,6 @@ def reading(source: Any) -> tuple[asyncio.Task[None], list[Any]]:
     """A task that iterates, and what it has got so far."""
     got: list[Any] = []
     return asyncio.create_task(hand(source, got.append)), got
-
-
-def test_the_marble_of_the_docstring() -> None:
-    fed, drawn = marbles(ops.to_async_iter)
-    found: list[tuple[int, str]] = []
-    now = 0
-
-    async def main() -> None:
-        nonlocal now
-        source: Subject[str] = Subject()
-
-        async def read() -> None:
-            await hand(source.pipe(ops.to_async_iter()), lambda token: found.append((now, token)))
-            found.append((now, "|"))
-
-        task = asyncio.create_task(read())
-        await settle(3)
-        for column, token in fed:
-            now = column
-            source.on_completed() if token == "|" else source.on_next(token)
-            await settle(3)
-        await task
-
-    run(main)
-    assert found == drawn
-    assert len(drawn) == 4
 
 
 def test_bars_of_a_replay() -> None:
