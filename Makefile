@@ -30,7 +30,7 @@ $(RUNS): pyproject.toml
 
 $(READY): $(RUNS)
 	@echo "installing what tests and lint need into $(VENV)"
-	@$(PIP) --editable ".[dev,calendars,fast]"
+	@$(PIP) --editable ".[dev,calendars,fast,bench]"
 	@touch $@
 
 demo: $(RUNS)  ## make synthetic ticks and turn them into bars
@@ -61,8 +61,9 @@ format: $(READY)  ## put the code into shape
 docs: $(RUNS)  ## make docs/operators.md from the operators' docstrings
 	@$(BIN)/python docs/make_operators.py
 
-bench: $(READY)  ## measure ticks per second
-	$(BIN)/python -m tests.bench
+bench: $(READY)  ## measure side by side with the peers
+	$(BIN)/python -m tests.bench --json build/bench.json $(ARGS)
+	@echo "to put these figures into docs/benchmarks.md: $(BIN)/python -m tests.bench.report build/bench.json"
 
 wheel-check: $(READY)  ## build the wheel and use it from an empty environment
 	@.ci/wheel $(BIN)/python

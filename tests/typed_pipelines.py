@@ -11,8 +11,7 @@ from reactivex import operators as rxo
 from reactivex.abc import DisposableBase
 
 import rxfeed
-from rxfeed import Bar, Book, Depth, Frame, Quote, Tick
-from rxfeed import Bar, Frame, Quote, Tick, by
+from rxfeed import Bar, Book, Depth, Frame, Quote, Tick, by
 from rxfeed import operators as ops
 
 
@@ -62,7 +61,8 @@ def flow() -> None:
     assert_type(ticks.pipe(ops.validate(), ops.sample_every("1s", key="symbol")), Observable[Tick])
     assert_type(ticks.pipe(ops.throttle_latest("1s", key=lambda tick: tick.symbol), ops.bars("1m")), Observable[Bar])
     assert_type(frames.pipe(ops.sample_every("1s"), ops.each()), Observable[Tick])
-def quotes() -> None:
+
+
 def quotes_and_books() -> None:
     quotes = rxfeed.synthetic(1).quotes()
     assert_type(quotes.pipe(ops.validate(), ops.latest_quote()), Observable[Quote])
@@ -73,13 +73,20 @@ def quotes_and_books() -> None:
     assert_type(depth.pipe(ops.order_book()), Observable[Book])
     assert_type(depth.pipe(ops.batch(1000), ops.order_book(5, every="100ms")), Observable[Book])
     assert_type(depth.pipe(ops.order_book(), rxo.map(lambda book: book.imbalance)), Observable[float | None])
+
+
 def measured() -> None:
+    ticks = rxfeed.replay("ticks.parquet")
+    frames = rxfeed.replay("ticks.parquet", frames=True)
     assert_type(ticks.pipe(ops.bars(by=by.ticks(1000))), Observable[Bar])
     assert_type(ticks.pipe(ops.validate(), ops.bars(by=[by.volume(5000), by.renko(5.0)], session="CME")), Observable[Bar])
     assert_type(ticks.pipe(ops.bars(by=by.range(10.0)), rxo.map(lambda bar: bar.high - bar.low)), Observable[float])
     assert_type(frames.pipe(ops.bars(by=by.notional(1e6))), Observable[Bar])
     assert_type(frames.pipe(ops.bars(by=by.notional(1e6), frames=True)), Observable[Frame[Bar]])
+
+
 async def ends() -> None:
+    ticks = rxfeed.replay("ticks.parquet")
     end: DisposableBase = ticks.pipe(ops.bars("1m"), ops.subscribe(lambda bar: assert_type(bar, Bar)))
     assert_type(ticks.pipe(ops.subscribe(lambda tick: assert_type(tick.price, float))).is_disposed, bool)
     end.dispose()
