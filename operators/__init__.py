@@ -3,6 +3,7 @@
 from .bars import bars
 from .batch import batch
 from .checkpoint import checkpoint
+from .collect import collect
 from .dedupe import dedupe
 from .detect_gaps import detect_gaps
 from .each import each
@@ -23,6 +24,7 @@ __all__ = [
     "bars",
     "batch",
     "checkpoint",
+    "collect",
     "dedupe",
     "detect_gaps",
     "each",

@@ -43,6 +43,9 @@ def between() -> None:
     ticks = rxfeed.replay("ticks.parquet")
     assert_type(ticks.pipe(ops.batch(1000)), Observable[Frame[Tick]])
     assert_type(ticks.pipe(ops.batch(1000), ops.validate(), ops.bars("1m")), Observable[Bar])
+    assert_type(ticks.pipe(ops.bars("1m"), ops.collect()), Observable[Frame[Bar]])
+    assert_type(ticks.pipe(ops.batch(1000), ops.bars("1m", frames=True), ops.collect()).run(), Frame[Bar])
+    assert_type(ticks.pipe(ops.collect()), Observable[Frame[Tick]])
     quotes = rxfeed.synthetic(1).quotes()
     assert_type(quotes.pipe(ops.validate()), Observable[Quote])
 
