@@ -140,6 +140,10 @@ class Frame(Generic[T]):
     def __repr__(self) -> str:
         return f"Frame[{self.kind.__name__}] of {self.df.height} rows"
 
+    def _repr_html_(self) -> str:
+        # What notebooks show.
+        return f"<small>Frame[{self.kind.__name__}]</small>{cast('Any', self.df)._repr_html_()}"
+
     def rows(self) -> list[T]:
         """Return the rows as structs."""
         columns = [self.df[name].to_physical() if dtype == TIME else self.df[name] for name, dtype in self.df.schema.items()]

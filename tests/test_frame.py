@@ -61,6 +61,13 @@ def test_the_kind_of_a_frame_is_that_of_its_rows() -> None:
     assert not is_frame(frame([]).df)
 
 
+def test_a_notebook_shows_the_rows() -> None:
+    html = Frame.of([bar(open=123.5)])._repr_html_()
+    assert html.startswith("<small>Frame[Bar]</small>")
+    assert "<td>123.5</td>" in html
+    assert all(f"<th>{name}</th>" in html for name in BAR_SCHEMA)
+
+
 PLAIN = {"symbol": ["A", "B"], "time": [T0, T0 + 1], "price": [1.0, 2.0], "size": [3, 4]}
 
 
