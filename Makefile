@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUNS := $(VENV)/.runs
 READY := $(VENV)/.ready
+LOOKS := $(VENV)/.looks
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 
 # A name on the PATH may be a shim that does not run, so each is tried: Python 3.11 or newer that can make an environment.
@@ -11,7 +12,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 	if "$$p" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
 	command -v "$$p"; break; fi; done)
 
-.PHONY: help demo test lint layers format docs bench wheel-check ci clean
+.PHONY: help demo notebook notebooks test lint layers format docs bench wheel-check ci clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -33,10 +34,24 @@ $(READY): $(RUNS)
 	@$(PIP) --editable ".[dev,calendars,fast,bench]"
 	@touch $@
 
+$(LOOKS): $(RUNS)
+	@echo "installing JupyterLab and marimo into $(VENV)"
+	@$(PIP) --editable ".[calendars,notebook]" jupyterlab
+	@touch $@
+
 demo: $(RUNS)  ## make synthetic ticks and turn them into bars
 	@mkdir -p build/demo
 	$(BIN)/rxfeed synth -n 200000 --seed 1 --start 2025-03-07T20:00Z --rate 20 --session CME -o build/demo/ticks.parquet </dev/null
 	$(BIN)/rxfeed bars build/demo/ticks.parquet -t 1h -t 1d --session CME -o - </dev/null
+
+notebook: $(LOOKS)  ## open the notebooks in JupyterLab, or with WITH=marimo in marimo
+	@case "$(WITH)" in \
+	marimo) exec $(BIN)/marimo edit notebooks ;; \
+	"" | jupyter | jupyterlab) exec $(BIN)/jupyter lab notebooks/first_look.ipynb ;; \
+	*) echo "WITH must be jupyter or marimo, got $(WITH)" >&2; exit 1 ;; esac
+
+notebooks: $(READY)  ## make notebooks/*.ipynb again from notebooks/*.py
+	@$(BIN)/python -m tests.notebooks
 
 test: $(READY)  ## run the tests
 	@$(BIN)/python -m pytest -q -n auto --maxprocesses 4 $(ARGS)
