@@ -109,28 +109,22 @@ class ByShell:
     def _on_next(self) -> Callable[[Any], None]:
         """Make the way of an element: an ordinary tick ends in the kernel, and what it closes goes straight out."""
         turns, kernel, step, watch = self.turns, self.kernel, self._step, self.watch
-        tick, rejects, rows = kernel.tick, kernel.tally.rejects, kernel.rows
-        by_event = self.clock is None and self.settings.updates is not None
-        by_clock = self.clock is not None and self.settings.updates is not None
-        timed = self.clock is not None and self.settings.grace is not None
+        tick, rejects = kernel.tick, kernel.tally.rejects
+        minded, mind = self.settings.updates is not None or self.clock is not None, self._mind
         frames = self.settings.frames
 
         def on_next(element: Any) -> None:
-            if turns.ended:
-                return  # a source that has not heard of it yet must arm no timer
             if type(element) is Tick and not turns.busy:
                 try:
                     bars = tick(element)
                 except Exception as error:
                     turns.fail(error)
                     return
-                if by_clock and self.update_timer is None:
-                    self._arm_update()
-                if bars is None and not (by_event and element.time >= self.next_update):
-                    if timed and rows.earliest < self.mark_at:
-                        self._arm_mark()
-                elif timed or by_event or frames or rejects or element.time >= watch.next:
-                    step(lambda: self._taken(element.time, bars or []))
+                if bars is None:
+                    if minded:
+                        mind(element.time)
+                elif minded or frames or rejects or element.time >= watch.next:
+                    step(lambda: self._taken(element.time, bars))
                 elif bars:
                     turns.emit(bars)
             elif is_frame(element) and element.kind is Tick and len(element) > FRAME_ROWS:
@@ -141,6 +135,19 @@ class ByShell:
                 step(lambda: self._take(element))
 
         return on_next
+
+    def _mind(self, time: int) -> None:
+        """Look after the timers and updates when a tick has closed nothing."""
+        if self.turns.ended:
+            return  # a source that has not heard of it yet must arm no timer
+        if self.clock is None:
+            if time >= self.next_update:
+                self._step(lambda: self._taken(time, []))
+            return
+        if self.update_timer is None:
+            self._arm_update()
+        if self.kernel.rows.earliest < self.mark_at and self.settings.grace is not None:
+            self._arm_mark()
 
     def _step(self, *acts: Callable[[], list[Any]]) -> None:
         try:
@@ -153,8 +160,6 @@ class ByShell:
 
     def _take(self, element: Any) -> list[Any]:
         kernel = self.kernel
-        if self.clock is not None and self.settings.updates is not None and self.update_timer is None:
-            self._arm_update()
         if type(element) is Tick:
             return self._taken(element.time, kernel.tick(element) or [])
         if isinstance(element, Bar) or (is_frame(element) and element.kind is Bar):
@@ -166,6 +171,7 @@ class ByShell:
             raise TypeError(f"bars(by=...) takes Tick or Frame[Tick], got {name_of(element)}")
         if not len(element):
             return []
+        self._arm_update()
         self.watch.see(int(element.column("time").max()))
         if self.settings.frames and self.settings.updates is None:
             frame = kernel.frame_to_frame(element)
@@ -175,6 +181,7 @@ class ByShell:
         return self._shaped(bars + self._event_updates(max(kernel.watermarks().values(), default=-FOREVER)))
 
     def _taken(self, time: int, bars: list[Bar]) -> list[Any]:
+        self._arm_update()
         self.watch.see(time)
         return self._shaped(bars + self._event_updates(time))
 
@@ -239,9 +246,8 @@ class ByShell:
         return self._shaped(self.kernel.mark(time))
 
     def _arm_update(self) -> None:
-        assert self.clock is not None
-        assert self.settings.updates is not None
-        self.update_timer = self.clock.call_at(self.clock.now + self.settings.updates, self._update)
+        if self.clock is not None and self.settings.updates is not None and self.update_timer is None:
+            self.update_timer = self.clock.call_at(self.clock.now + self.settings.updates, self._update)
 
     def _update(self) -> None:
         self.update_timer = None  # armed again by what comes next: nothing changes by itself

@@ -29,10 +29,14 @@ class RowLane:
         self._put = self._make_put()
         self.tick: Callable[[Tick], list[Bar] | None] = self._make_tick()
 
-    def _make_put(self) -> Callable[[Symbol, Tick], list[Bar] | None]:
-        miss = self._go_in if self.plan.lateness else self._arrive
+    def _make_put(self) -> Callable[[Tick], list[Bar] | None]:
+        """Make the way of a tick that goes in; where none is held, that is its whole way."""
+        get, miss = self.symbols.get, self._go_in if self.plan.lateness else self._arrive
 
-        def put(s: Symbol, t: Tick) -> list[Bar] | None:
+        def put(t: Tick) -> list[Bar] | None:
+            s = get(t.symbol)
+            if s is None:
+                return self._arrive(s, t)
             base = s.base
             time = t.time
             if not base.last_time <= time < s.until:
@@ -75,13 +79,7 @@ class RowLane:
     def _make_tick(self) -> Callable[[Tick], list[Bar] | None]:
         get, put, arrive = self.symbols.get, self._put, self._arrive
         if not self.plan.lateness:
-
-            def at_once(t: Tick) -> list[Bar] | None:
-                s = get(t.symbol)
-                return arrive(None, t) if s is None else put(s, t)
-
-            return at_once
-
+            return put
         lateness, bricks = self.plan.lateness, self.plan.bricks
 
         def in_time(t: Tick) -> list[Bar] | None:
@@ -99,7 +97,7 @@ class RowLane:
             limit = s.watermark - lateness
             out: list[Bar] | None = None
             while held[0].time <= limit:
-                bars = put(s, held.popleft())
+                bars = put(held.popleft())
                 if bars:
                     out = bars if out is None else out + bars
             return out
@@ -172,7 +170,7 @@ class RowLane:
         out: list[Bar] = []
         limit, held = s.mark - self.plan.lateness, s.held
         while held and held[0].time <= limit:
-            out += self._put(s, held.popleft()) or ()
+            out += self._put(held.popleft()) or ()
         if s.until <= limit:
             out += self.flush(s, Flag.SHORT)
         return out
@@ -233,7 +231,7 @@ class RowLane:
         out: list[Bar] = []
         for s in self.symbols.values():
             while s.held:
-                out += self._put(s, s.held.popleft()) or ()
+                out += self._put(s.held.popleft()) or ()
             out += self.flush(s, Flag.SHORT if s.until <= s.mark else Flag.PARTIAL)
         return out
 
