@@ -8,6 +8,7 @@ import polars as pl
 from reactivex import Observable, abc
 from reactivex.disposable import CompositeDisposable, Disposable
 
+from rxfeed.errors import Overflow
 from rxfeed.frame import SCHEMAS, Frame, is_frame, name_of
 from rxfeed.model import Bar, Depth, Quote, Tick
 
@@ -90,7 +91,7 @@ def collect(kind: type[Tick | Quote | Depth | Bar] | None = None, *, limit: int 
 
     Raises:
         ValueError: `limit` below 1; or, as the stream's error, a stream of no rows at all whose `kind` was not said.
-        OverflowError: as the stream's error, more rows than `limit`.
+        Overflow: as the stream's error, more rows than `limit`.
 
     Ends: with the frame on completion; with nothing but the error on an error.
     Drops: nothing, unless the source fails: then all that was gathered, and `stats` counts it.
@@ -130,7 +131,7 @@ class _Table:
         self.kind = kind
         self._pack()
         if self._held + (len(element) if is_frame(element) else 1) > self._limit:
-            raise OverflowError(f"collect holds at most {self._limit:,} rows, and more came; give it a higher limit")
+            raise Overflow(f"collect holds at most {self._limit:,} rows, and more came; give it a higher limit")
         if is_frame(element):
             self._keep(element)
         else:

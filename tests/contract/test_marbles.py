@@ -17,7 +17,7 @@ SHEETS = sheets()
 def test_the_marble_of_the_docstring(name: str) -> None:
     got, drawn = run(getattr(ops, name), name, SHEETS[name].marble)
     assert got == drawn
-    assert len(drawn) > 1
+    assert drawn
 
 
 def test_a_line_is_read() -> None:

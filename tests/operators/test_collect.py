@@ -14,33 +14,15 @@ from reactivex.testing import ReactiveTest, TestScheduler
 
 import rxfeed
 from rxfeed import operators as ops
-from rxfeed.errors import InputError
+from rxfeed.errors import InputError, Overflow
 from rxfeed.frame import BAR_SCHEMA, Frame
 from rxfeed.model import Bar, Quote, Tick
-from tests.builders import T0, Recorder, bar, frame, marbles, tick, ticks
+from tests.builders import T0, Recorder, bar, frame, tick, ticks
 
 on_next, on_completed, on_error, subscribe = (
     ReactiveTest.on_next, ReactiveTest.on_completed, ReactiveTest.on_error, ReactiveTest.subscribe,
 )  # fmt: skip
 ROWS = ticks((0, 100), (1, 101), (2, 102), (3, 103), (4, 104))
-
-
-def test_the_marble_of_the_docstring() -> None:
-    fed, drawn = marbles(ops.collect)
-    scheduler = TestScheduler()
-    notes: list[Any] = [
-        on_completed(300 + at) if token == "|" else on_next(300 + at, frame([tick(symbol=s) for s in token.strip("[]")]))
-        for at, token in fed
-    ]
-    xs = scheduler.create_hot_observable(notes)
-    got: Any = scheduler.start(lambda: xs.pipe(ops.collect()))
-    found = [
-        (m.time - 300, f"[{''.join(row.symbol for row in m.value.value)}]" if m.value.kind == "N" else "|")
-        for m in got.messages
-    ]
-    assert found == drawn
-    assert len(drawn) == 2
-    assert xs.subscriptions == [subscribe(200, 300 + fed[-1][0])]
 
 
 @pytest.mark.parametrize("rows", [ROWS, [Quote("A", T0), Quote("B", T0)], [bar(), bar(volume=3)]])
@@ -145,7 +127,7 @@ def test_it_holds_as_many_rows_as_allowed_and_not_one_more(more: Any) -> None:
         source.on_completed()
         assert [f.rows() for f in full.elements] == [ROWS]
         assert over.elements == []
-        assert isinstance(over.error, OverflowError)
+        assert isinstance(over.error, Overflow)
         assert str(over.error) == "collect holds at most 4 rows, and more came; give it a higher limit"
 
 
