@@ -94,12 +94,15 @@ def _subscribe(
 
     def on_run(ticks: Run) -> None:
         while ticks and not turns.ended:
-            good = 0 if turns.busy else _passing(passes, ticks)
+            good, failed = (0, None) if turns.busy else _passing(passes, ticks)
             if good == len(ticks):
                 give(ticks)
                 return
             if good:
                 give(ticks[:good])
+            if failed is not None:
+                turns.fail(failed)
+                return
             odd = ticks[good]
             turns.take(lambda odd=odd: judge(odd))
             ticks = ticks[good + 1 :]
@@ -131,17 +134,17 @@ def _subscribe(
     return RunObserver(on_next, on_run, on_error, on_completed).to(source, scheduler)
 
 
-def _passing(passes: Callable[[Tick], bool], ticks: Run) -> int:
-    """Return how many of the first ticks are ordinary. What cannot be judged like that is not: by itself it says why."""
+def _passing(passes: Callable[[Tick], bool], ticks: Run) -> tuple[int, Exception | None]:
+    """Return how many of the first ticks are ordinary, and what judging the next one raised, if it did."""
     good = 0
     try:
         for tick in ticks:
             if not passes(tick):
                 break
             good += 1
-    except Exception:
-        return good
-    return good
+    except Exception as error:
+        return good, error
+    return good, None
 
 
 def validate(

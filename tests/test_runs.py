@@ -112,6 +112,20 @@ def test_a_rule_that_raises_ends_the_stream_behind_the_ticks_before() -> None:
     assert isinstance(got.error, ZeroDivisionError)
 
 
+def test_a_rule_that_raises_but_once_ends_the_stream_too() -> None:
+    calls: list[float] = []
+
+    def check(t: Tick) -> bool:
+        calls.append(t.price)
+        if len(calls) == 4:
+            raise LookupError("once")
+        return True
+
+    got = Recorder().to(runs(ticks(*[(i, 100.0 + i) for i in range(6)])).pipe(ops.validate(rxfeed.rules.where("mine", check))))
+    assert str(got.error) == "once"
+    assert len(got.elements) == 3
+
+
 def test_a_tick_of_wrong_type_ends_bars_behind_what_closed_before() -> None:
     rows = [*ticks((0, 100.0), (1, 101.0), (2, 102.0)), tick(3, price="x"), tick(4)]  # pyright: ignore[reportArgumentType]
     got = Recorder().to(runs(rows).pipe(ops.bars("1s")))
@@ -130,8 +144,10 @@ def test_disposal_within_a_run_is_at_once_and_releases_the_source() -> None:
 
 def test_an_error_downstream_releases_the_source() -> None:
     released: list[str] = []
-    got = Recorder().to(runs([tick(0), "no tick"], released=released).pipe(ops.validate()))  # pyright: ignore[reportArgumentType]
-    assert "validate takes" in str(got.error)
+    rows = ticks((0, 100.0), (1, 101.0), (2, 102.0))
+    broken = rxfeed.rules.where("mine", lambda t: bool(1 / (t.price - 102.0)))
+    got = Recorder().to(runs(rows, rows, released=released).pipe(ops.validate(broken)))
+    assert isinstance(got.error, ZeroDivisionError)
     assert released == ["released"]
 
 

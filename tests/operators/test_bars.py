@@ -397,7 +397,7 @@ def test_a_subscriber_may_leave_from_within() -> None:
 
 @pytest.mark.parametrize("what", ["complete", "tick"])
 def test_the_pieces_of_a_large_frame_come_before_what_is_given_from_within(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(f"{ops.__name__}._bars_shell.FRAME_ROWS", 4)
+    monkeypatch.setattr("rxfeed.kernels.bars.kernel.FRAME_ROWS", 4)
     feed = Feed(ops.bars("1s"), timed=False)
 
     def react(element: Any) -> None:
@@ -472,7 +472,7 @@ def flat(elements: list[Any]) -> Iterator[Any]:
 def test_an_error_in_a_later_piece_comes_after_the_bars_of_the_earlier(
     frames: bool, within: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(f"{ops.__name__}._bars_shell.FRAME_ROWS", 4)
+    monkeypatch.setattr("rxfeed.kernels.bars.kernel.FRAME_ROWS", 4)
     rows = many(12)
     rows[9] = tick(4.5, 100, 1 << 62, seq=9)
     rows[8] = tick(4, 100, 1 << 62, seq=8)

@@ -34,8 +34,6 @@ class FastLane(FrameLane):
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
         self._tables: list[tuple[int, int, Ints]] = [_NONE for _ in self.plan.names]
-        self._sorted: list[Parts] = []
-        """What `_split` left open last: by (symbol, start)."""
         self._rows = Parts.empty()
         self._order: Ints = np.empty(0, np.int64)
         """What `_base` returned last, a bar after the other in memory, and what brings it into that order."""
@@ -75,17 +73,16 @@ class FastLane(FrameLane):
         return self._rows
 
     def _split(self, old: Parts, new: Parts, limit: Ints) -> tuple[Parts, Parts]:
-        if not any(old is left for left in self._sorted):
-            old = p.in_order(old)
+        old = old if _ordered(old) else p.in_order(old)
         of_base = new is self._rows
+        if not of_base and not _ordered(new):  # of a frame that columns reduced: they know symbols in another order
+            new = p.in_order(new)
         order = self._order if of_base else np.arange(new.size)
         closed, left = _room(old.size + new.size), _room(old.size + new.size)
         closes, stays = compiled.split(*_columns(old), *(new if of_base else _columns(new)), order, limit, *closed, *left)
         if closes < 0:
             return super()._split(old, new.take(order), limit)
-        left = _first(left, stays)
-        self._sorted = [left, *self._sorted[: len(self.open)]]
-        return _first(closed, closes), left
+        return _first(closed, closes), _first(left, stays)
 
     def _roll(self, level: int, rows: Parts) -> Parts:
         start = rows.ints[p.START]
@@ -113,6 +110,14 @@ class FastLane(FrameLane):
 
 def _room(rows: int) -> Parts:
     return Parts(np.empty((13, rows), np.int64), np.empty((5, rows)))
+
+
+def _ordered(parts: Parts) -> bool:
+    """Whether rows are by (symbol, start)."""
+    symbol, start = parts.ints[p.ID], parts.ints[p.START]
+    good = symbol[1:] > symbol[:-1]
+    good |= (symbol[1:] == symbol[:-1]) & (start[1:] > start[:-1])
+    return bool(good.all())
 
 
 def _columns(parts: Parts) -> Parts:

@@ -60,6 +60,12 @@ def same(a: Any, b: Any) -> bool:
     return bool(np.isclose(a, b, rtol=1e-12)) if isinstance(a, float) and isinstance(b, float) else a == b
 
 
+@pytest.fixture(autouse=True, scope="module")
+def symbols_known_in_another_order() -> None:
+    """Polars numbers texts in the order in which a process first sees them."""
+    Frame.of([tick(symbol=symbol) for symbol in "CADB"], Tick)
+
+
 def agree(rows: list[Tick], cuts: list[int], names: tuple[str, ...], **more: Any) -> None:
     frames: list[pl.DataFrame] = []
     at = 0
@@ -117,7 +123,7 @@ def test_days_of_a_market_over_breaks_and_nights() -> None:
     df = synthetic(5, symbols=("MNQ", "MES"), rate=0.2, n=30_000, session="CME").ticks_frame(30_000).df
     frames = [df.slice(at, 4_000) for at in range(0, df.height, 4_000)]
     a, b = (outcome(fast, frames, ("1m", "4h", "1d"), session="CME") for fast in (False, True))
-    assert a[0].height > 5_000
+    assert a[0].height > 4_000
     assert same(a, b)
 
 
