@@ -36,7 +36,7 @@ def test_every_peer_makes_our_bars(name: str) -> None:
     except Missing as missing:
         pytest.skip(str(missing))
     got = lanes.run(found, Market.of(500, SPARSE), 1, cpu=True)
-    assert all(result.startswith("bars equal in open high low close volume count") for _, result in got["compared"])
+    assert all(result.startswith("bars equal in ") for _, result in got["compared"])
     assert len(got["compared"]) == sum(len(lane.checks) for lane in found.lanes)
     assert all(lane["ns a tick"] > 0 for lane in got["lanes"])
 
