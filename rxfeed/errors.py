@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import ClassVar, Literal
+
+LossCause = Literal["closed", "dropped", "silent", "logout", "protocol"]
+
 
 class RxfeedError(Exception):
     """Root of every error that rxfeed raises on purpose, so that one `except` can tell ours from a bug."""
@@ -17,3 +21,107 @@ class PartialRefused(RxfeedError, ValueError):
 
 class Overflow(RxfeedError):
     """More elements came than a buffer may hold, and its consumer wants an error rather than a loss."""
+
+
+class FeedError(RxfeedError):
+    """Root of what goes wrong with a live feed. No text of these holds a token, a key or an address' query."""
+
+    permanent: ClassVar[bool] = False
+    """Whether trying the same again cannot help: somebody has to change something first."""
+
+
+class CredentialsError(FeedError, ValueError):
+    """Credentials that are not there, are there by half, or lie in a file that others may read."""
+
+    permanent = True
+
+
+class LoginRefused(FeedError):
+    """The gateway does not let this user in with this key."""
+
+    permanent = True
+
+
+class TokenRefused(FeedError):
+    """The gateway no longer takes this token (HTTP 401): log in anew, do not try again with the same."""
+
+
+class GatewayRefused(FeedError):
+    """The gateway answered, and said no: `success` was false, or the status was an error's.
+
+    Args:
+        text: what was asked, and what was answered.
+        code: the gateway's `errorCode`, or the HTTP status.
+    """
+
+    def __init__(self, text: str, code: int) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class TooManyRequests(FeedError):
+    """The gateway wants fewer requests (HTTP 429), and waiting as long as allowed did not help.
+
+    Args:
+        text: which endpoint, and how often it was tried.
+        retry_after: seconds that the gateway asked to wait; None when it did not say.
+    """
+
+    def __init__(self, text: str, retry_after: float | None = None) -> None:
+        super().__init__(text)
+        self.retry_after = retry_after
+
+
+class Unreachable(FeedError):
+    """No connection to the host: its name is unknown, it refuses, it does not answer in time."""
+
+
+class TlsFailed(Unreachable):
+    """The host's certificate is not one that we trust, or no encryption could be agreed on."""
+
+    permanent = True
+
+
+class AddressRefused(FeedError, ValueError):
+    """An address that we will not send a token to: not encrypted and not this machine, or not of an allowed origin."""
+
+    permanent = True
+
+
+class UnknownContract(FeedError, LookupError):
+    """No contract of the gateway has this symbol or id."""
+
+    permanent = True
+
+
+class ProtocolError(FeedError):
+    """The other side sent what its protocol does not allow."""
+
+
+class InvocationFailed(FeedError):
+    """The hub was asked for something and answered with an error.
+
+    Args:
+        text: what was asked, and what was answered.
+        target: the hub's method.
+    """
+
+    def __init__(self, text: str, target: str) -> None:
+        super().__init__(text)
+        self.target = target
+
+
+class ConnectionLost(FeedError):
+    """A connection that was open has ended, and not because we closed it.
+
+    Args:
+        text: how it ended.
+        cause: "closed" (by a Close message), "dropped" (by the network or the WebSocket), "silent" (nothing came for the
+            server timeout), "logout" (GatewayLogout), "protocol" (what came was not SignalR).
+        allow_reconnect: what a Close message said; None when there was none.
+    """
+
+    def __init__(self, text: str, cause: LossCause, allow_reconnect: bool | None = None) -> None:
+        super().__init__(text)
+        self.cause = cause
+        self.allow_reconnect = allow_reconnect
