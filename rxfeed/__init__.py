@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rxfeed.feeds.synthetic import synthetic
     from rxfeed.frame import Frame
     from rxfeed.instrument import Instrument
-    from rxfeed.model import Bar, Depth, Flag, Gap, Quote, Reject, Side, Tick, merge
+    from rxfeed.model import Bar, Depth, Flag, Gap, Quote, Reject, Side, Tick, Undecoded, merge
     from rxfeed.scheduler import ClockScheduler, clock_of
     from rxfeed.sessions import Session
     from rxfeed.windows import Windows
@@ -54,6 +54,7 @@ __all__ = [
     "Session",
     "Side",
     "Tick",
+    "Undecoded",
     "VirtualClock",
     "Windows",
     "__version__",
@@ -78,7 +79,7 @@ _HOMES: Final = {
     "rxfeed.feeds.synthetic": ("synthetic",),
     "rxfeed.frame": ("Frame",),
     "rxfeed.instrument": ("Instrument",),
-    "rxfeed.model": ("Bar", "Depth", "Flag", "Gap", "Quote", "Reject", "Side", "Tick", "merge"),
+    "rxfeed.model": ("Bar", "Depth", "Flag", "Gap", "Quote", "Reject", "Side", "Tick", "Undecoded", "merge"),
     "rxfeed.scheduler": ("ClockScheduler", "clock_of"),
     "rxfeed.sessions": ("Session",),
     "rxfeed.windows": ("Windows",),

@@ -1,0 +1,254 @@
+"""From the messages of one drain of the socket to ticks, quotes and depth, all at once, as rows or as a frame.
+
+Whatever came together is decoded together: a column at a time, which costs half of a row at a time, and makes rows and frames
+the same by having one origin. `received` is the same for all of it, and `seq` counts in the order of arrival.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from itertools import repeat
+from typing import Any, Final, Generic, NamedTuple, TypeVar, cast
+
+import polars as pl
+
+from rxfeed.feeds.projectx import shapes
+from rxfeed.feeds.projectx.shapes import Bad, Reader
+from rxfeed.feeds.projectx.stamps import many_nanoseconds_of, nanoseconds_of
+from rxfeed.frame import SCHEMAS, SYMBOL, TIME, Frame
+from rxfeed.model import Depth, DepthKind, Quote, Reject, Side, Tick, Undecoded
+
+R = TypeVar("R", Tick, Quote, Depth)
+
+_AGGRESSOR: Final = {0: int(Side.BUY), 1: int(Side.SELL)}
+_ASK, _BID, _RESET = int(Side.SELL), int(Side.BUY), 6
+_BOOK_SIDE: Final = {1: _ASK, 2: _BID, 3: _ASK, 4: _BID, 9: _BID, 10: _ASK}
+"""Types of depth that set a level, best and new best ones among them; 5, 7, 8 and 11 tell of trades and of the day."""
+_NO_BOOK: Final = frozenset({5, 7, 8, 11})
+
+Columns = tuple[Iterable[Any], ...]
+
+
+class DecoderStats(NamedTuple):
+    """What became of what was sent: received = emitted + rejected + ignored."""
+
+    messages: int = 0
+    """Messages of the hub; one holds any number of elements."""
+    received: int = 0
+    """Elements; a message that cannot be read at all counts as one."""
+    emitted: int = 0
+    rejected: int = 0
+    ignored: int = 0
+    """Elements of depth that say nothing about the book."""
+
+
+class Drained(Generic[R]):
+    """The elements of one drain, as rows or as a frame, whichever is wanted."""
+
+    __slots__ = ("_columns", "_frame", "_kind", "_rows", "symbols")
+
+    def __init__(self, kind: type[R], symbols: list[str], columns: Columns) -> None:
+        self._kind, self.symbols, self._columns = kind, symbols, columns
+        self._rows: list[R] | None = None
+        self._frame: Frame[R] | None = None
+
+    def rows(self) -> list[R]:
+        """Return the elements, in the order of arrival."""
+        if self._rows is None:
+            self._rows = list(map(self._kind, *self._columns))
+        return self._rows
+
+    def frame(self) -> Frame[R]:
+        """Return the elements as a frame, in the order of arrival."""
+        if self._frame is None:
+            count = len(self.symbols)
+            series = [
+                _series(name, dtype, values, count)
+                for (name, dtype), values in zip(SCHEMAS[self._kind].items(), self._columns, strict=True)
+            ]
+            self._frame = Frame.trusted(pl.DataFrame(series), self._kind)
+        return self._frame
+
+
+def _series(name: str, dtype: pl.DataType, values: Iterable[Any], count: int) -> pl.Series:
+    if isinstance(values, repeat):
+        return pl.repeat(next(values), count, dtype=dtype, eager=True).alias(name)
+    if isinstance(values, range):
+        return pl.int_range(values.start, values.stop, dtype=pl.Int64, eager=True).alias(name)
+    if dtype == TIME:
+        return pl.Series(name, values, dtype=pl.Int64).cast(TIME)
+    if dtype == SYMBOL:
+        return pl.Series(name, values, dtype=pl.String).cast(SYMBOL)
+    return pl.Series(name, values, dtype=dtype)
+
+
+class Counter:
+    """The next `seq`: shared by all connections of a gateway, so that no two elements of a kind have the same."""
+
+    __slots__ = ("_last",)
+
+    def __init__(self) -> None:
+        self._last = 0
+
+    def take(self, count: int) -> range:
+        """Return the next so many numbers; the first of all is 1."""
+        start = self._last + 1
+        self._last += count
+        return range(start, self._last + 1)
+
+
+class Decoder(ABC, Generic[R]):
+    """Turns the messages of one event into elements.
+
+    Args:
+        symbol_of: what the elements of a contract are called.
+        counter: gives the numbers in order of arrival.
+        reject: told of each element that cannot be read.
+    """
+
+    source: str
+    """The event."""
+    kind: type[R]
+
+    def __init__(self, symbol_of: Callable[[str], str], counter: Counter, reject: Callable[[Reject], object]) -> None:
+        self._symbol_of, self._counter, self._reject = symbol_of, counter, reject
+        self._symbols: dict[str, str] = {}
+        self._reader: Reader[Any] = Reader(self._shape(), self._bad)
+        self._messages = self._received = self._rejected = self._emitted = 0
+        self._now = 0
+
+    @abstractmethod
+    def _shape(self) -> type[Any]: ...
+
+    @abstractmethod
+    def _columns(self, items: list[Any], symbols: list[str]) -> tuple[list[str], Columns]:
+        """Return the symbols of those that are elements of the stream, and all columns of the row's type."""
+
+    @property
+    def stats(self) -> DecoderStats:
+        """What became of what was sent, so far."""
+        ignored = self._received - self._emitted - self._rejected
+        return DecoderStats(self._messages, self._received, self._emitted, self._rejected, ignored)
+
+    def drain(self, records: Sequence[bytes], received: int) -> Drained[R]:
+        """Decode messages that came together.
+
+        Args:
+            records: whole messages of this event.
+            received: when they came, in nanoseconds since the epoch, UTC.
+        """
+        self._now = received
+        items: list[Any] = []
+        symbols: list[str] = []
+        elements, known = self._reader.elements, self._symbols
+        for record in records:
+            for contract, found in elements(record):
+                symbol = known.get(contract)
+                if symbol is None:
+                    symbol = known[contract] = self._symbol_of(contract)
+                items += found
+                symbols += [symbol] * len(found)
+        self._messages += len(records)
+        self._received += len(items)
+        symbols, columns = self._columns(items, symbols)
+        self._emitted += len(symbols)
+        return Drained(self.kind, symbols, columns)
+
+    def _times(self, texts: list[str | None], items: list[Any], symbols: list[str]) -> list[int]:
+        """Return the times of elements. Those whose time is none are taken out of all three lists, and rejected."""
+        try:
+            return many_nanoseconds_of(cast("list[str]", texts))
+        except (ValueError, TypeError):
+            pass
+        times: list[int] = []
+        for row in reversed(range(len(items))):
+            text = texts[row]
+            try:
+                times.append(self._now if text is None else nanoseconds_of(text))
+            except ValueError as error:
+                self._received -= 1  # which _bad counts
+                self._bad(Bad(symbols[row], shapes.told(items[row]), str(error)))
+                del items[row], symbols[row], texts[row]
+        return times[::-1]
+
+    def _bad(self, bad: Bad) -> None:
+        self._received += 1
+        self._rejected += 1
+        symbol = bad.contract and self._symbols.get(bad.contract, bad.contract)
+        self._reject(Reject(Undecoded(self.source, bad.text, symbol, self._now), "decode", bad.reason))
+
+
+class Trades(Decoder[Tick]):
+    """GatewayTrade to ticks."""
+
+    source = "GatewayTrade"
+    kind = Tick
+
+    def _shape(self) -> type[Any]:
+        return shapes.Trade
+
+    def _columns(self, items: list[Any], symbols: list[str]) -> tuple[list[str], Columns]:
+        times = self._times([item.timestamp for item in items], items, symbols)
+        side = _AGGRESSOR.get
+        prices, sizes = [item.price for item in items], [item.volume for item in items]
+        sides = [side(item.type, 0) for item in items]
+        return symbols, (symbols, times, prices, sizes, sides, self._counter.take(len(items)), repeat(self._now))
+
+
+class Quotes(Decoder[Quote]):
+    """GatewayQuote to quotes, of which each says only what has changed; without a time they are of when they came."""
+
+    source = "GatewayQuote"
+    kind = Quote
+
+    def _shape(self) -> type[Any]:
+        return shapes.Quote
+
+    def _columns(self, items: list[Any], symbols: list[str]) -> tuple[list[str], Columns]:
+        times = self._times([item.timestamp or item.lastUpdated for item in items], items, symbols)
+        bids, asks = [item.bestBid for item in items], [item.bestAsk for item in items]
+        lasts = [item.lastPrice or None for item in items]  # 0 says that there was none yet
+        volumes = [item.volume for item in items]
+        seqs = self._counter.take(len(items))
+        return symbols, (symbols, times, bids, asks, repeat(None), repeat(None), lasts, volumes, seqs, repeat(self._now))
+
+
+class Depths(Decoder[Depth]):
+    """GatewayDepth to changes of the book.
+
+    Args:
+        epoch: which connection's book it is.
+    """
+
+    source = "GatewayDepth"
+    kind = Depth
+
+    def __init__(
+        self, symbol_of: Callable[[str], str], counter: Counter, reject: Callable[[Reject], object], *, epoch: int = 0
+    ) -> None:
+        super().__init__(symbol_of, counter, reject)
+        self._epoch = epoch
+
+    def _shape(self) -> type[Any]:
+        return shapes.Depth
+
+    def _columns(self, items: list[Any], symbols: list[str]) -> tuple[list[str], Columns]:
+        pairs = [(item, symbol) for item, symbol in zip(items, symbols, strict=True) if self._of_book(item, symbol)]
+        items, symbols = [item for item, _ in pairs], [symbol for _, symbol in pairs]
+        times = self._times([item.timestamp for item in items], items, symbols)
+        kinds = [int(DepthKind.RESET if item.type == _RESET else DepthKind.LEVEL) for item in items]
+        sides = [_BOOK_SIDE.get(item.type, 0) for item in items]
+        prices = [None if item.type == _RESET else item.price for item in items]
+        sizes = [0 if item.type == _RESET else item.volume for item in items]
+        seqs = self._counter.take(len(items))
+        return symbols, (symbols, times, kinds, sides, prices, sizes, repeat(self._epoch), seqs, repeat(self._now))
+
+    def _of_book(self, item: shapes.Depth, symbol: str) -> bool:
+        if item.type == _RESET or (item.type in _BOOK_SIDE and item.price is not None and item.volume is not None):
+            return True
+        if item.type not in _NO_BOOK:
+            self._received -= 1  # which _bad counts
+            wrong = "a level needs price and volume" if item.type in _BOOK_SIDE else f"type {item.type} is not known"
+            self._bad(Bad(symbol, shapes.told(item), wrong))
+        return False
