@@ -163,23 +163,24 @@ class Bar(msgspec.Struct, frozen=True, gc=False):
         )
 
 
+class Reject(msgspec.Struct, frozen=True):
+    """An element that was not accepted: the first rule it failed, and why in words."""
+
+    element: Tick | Quote | Depth | Bar
+    rule: str
+    reason: str
+
+
 class Undecoded(msgspec.Struct, frozen=True):
-    """What a feed sent and nobody could read, in place of the element that it should have been."""
+    """What a feed sent and nobody could read, where a tick, a quote or a change of a book should have been."""
 
     source: str
     """Which event or answer of the feed it came in."""
     text: str
     """How it begins, as it was sent."""
+    reason: str
     symbol: str | None = None
     received: int | None = None
-
-
-class Reject(msgspec.Struct, frozen=True):
-    """An element that was not accepted: the first rule it failed, and why in words."""
-
-    element: Tick | Quote | Depth | Bar | Undecoded
-    rule: str
-    reason: str
 
 
 def merge(a: Bar | None, b: Bar | None) -> Bar | None:

@@ -17,7 +17,7 @@ from rxfeed.feeds.projectx import shapes
 from rxfeed.feeds.projectx.shapes import Bad, Reader
 from rxfeed.feeds.projectx.stamps import many_nanoseconds_of, nanoseconds_of
 from rxfeed.frame import SCHEMAS, SYMBOL, TIME, Frame
-from rxfeed.model import Depth, DepthKind, Quote, Reject, Side, Tick, Undecoded
+from rxfeed.model import Depth, DepthKind, Quote, Side, Tick, Undecoded
 
 R = TypeVar("R", Tick, Quote, Depth)
 
@@ -111,7 +111,7 @@ class Decoder(ABC, Generic[R]):
     """The event."""
     kind: type[R]
 
-    def __init__(self, symbol_of: Callable[[str], str], counter: Counter, reject: Callable[[Reject], object]) -> None:
+    def __init__(self, symbol_of: Callable[[str], str], counter: Counter, reject: Callable[[Undecoded], object]) -> None:
         self._symbol_of, self._counter, self._reject = symbol_of, counter, reject
         self._symbols: dict[str, str] = {}
         self._reader: Reader[Any] = Reader(self._shape(), self._bad)
@@ -176,7 +176,7 @@ class Decoder(ABC, Generic[R]):
         self._received += 1
         self._rejected += 1
         symbol = bad.contract and self._symbols.get(bad.contract, bad.contract)
-        self._reject(Reject(Undecoded(self.source, bad.text, symbol, self._now), "decode", bad.reason))
+        self._reject(Undecoded(self.source, bad.text, bad.reason, symbol, self._now))
 
 
 class Trades(Decoder[Tick]):
@@ -225,7 +225,7 @@ class Depths(Decoder[Depth]):
     kind = Depth
 
     def __init__(
-        self, symbol_of: Callable[[str], str], counter: Counter, reject: Callable[[Reject], object], *, epoch: int = 0
+        self, symbol_of: Callable[[str], str], counter: Counter, reject: Callable[[Undecoded], object], *, epoch: int = 0
     ) -> None:
         super().__init__(symbol_of, counter, reject)
         self._epoch = epoch
