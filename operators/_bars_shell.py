@@ -122,16 +122,22 @@ class Shell:
 
         def on_run(ticks: Run) -> None:
             if alone or turns.busy:
-                for tick in ticks:
-                    if not turns.ended:  # a subscriber may have left inside
+                rest = iter(ticks)
+                try:
+                    for tick in rest:
+                        if turns.ended:  # a subscriber may have left inside
+                            return
                         on_next(tick)
+                except BaseException:
+                    # A subscriber raised, and a source may go on all the same.
+                    turns.keep(*[lambda tick=tick: self._take(tick) for tick in rest])
+                    raise
                 return
             bars: list[Bar] = []
             try:
                 run(ticks, bars)
             except Exception as error:
-                self._step(lambda: self._shaped(bars, {}, list))
-                turns.fail(error)
+                turns.fail(error, lambda: self._shaped(bars, {}, list))
                 return
             if bars or self.kernel.tally.rejects or self.clock is not None:
                 self.watch.see(ticks[-1].time)
@@ -257,10 +263,8 @@ class Shell:
 
     def _on_completed(self) -> None:
         clock = self.clock
-        if clock is not None:
-            self.turns.take(lambda: self._marked(clock.now))
-        self.turns.take(lambda: self._shaped(self.kernel.finish(), {}, list))
-        self.turns.complete()
+        marked = [] if clock is None else [lambda: self._marked(clock.now)]
+        self.turns.complete(*marked, lambda: self._shaped(self.kernel.finish(), {}, list))
 
     def _stop(self) -> None:
         for timer in (self.mark_timer, self.update_timer):

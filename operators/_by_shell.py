@@ -257,10 +257,8 @@ class ByShell:
 
     def _on_completed(self) -> None:
         clock = self.clock
-        if clock is not None:
-            self.turns.take(lambda: self._marked(clock.now))
-        self.turns.take(lambda: self._shaped(self.kernel.finish()))
-        self.turns.complete()
+        marked = [] if clock is None else [lambda: self._marked(clock.now)]
+        self.turns.complete(*marked, lambda: self._shaped(self.kernel.finish()))
 
     def _stop(self) -> None:
         for timer in (self.mark_timer, self.update_timer):

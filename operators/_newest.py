@@ -119,12 +119,10 @@ def _subscribe(
                 turns.emit(out)
 
     def on_error(error: Exception) -> None:
-        turns.take(kernel.flush)
-        turns.fail(error)
+        turns.fail(error, kernel.flush)
 
     def on_completed() -> None:
-        turns.take(kernel.flush)
-        turns.complete()
+        turns.complete(kernel.flush)
 
     try:
         upstream = source.subscribe(on_next, on_error, on_completed, scheduler=scheduler)

@@ -5,6 +5,7 @@ Without this a subscriber that feeds the source from its own `on_next` would see
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, Final
@@ -24,7 +25,7 @@ class Turns:
         stop: called once, when it is over: completed, failed or disposed of.
     """
 
-    __slots__ = ("_stop", "busy", "cut", "ended", "observer", "waiting")
+    __slots__ = ("_closing", "_stop", "busy", "cut", "ended", "observer", "waiting")
 
     def __init__(self, observer: abc.ObserverBase[Any], stop: Callable[[], None] | None = None) -> None:
         self.observer = observer
@@ -34,6 +35,7 @@ class Turns:
         self.cut = False
         """Whether it is the latter: the next to come takes up what waits."""
         self.ended = False
+        self._closing = False
         self._stop = stop
 
     def take(self, *acts: Act) -> None:
@@ -51,6 +53,7 @@ class Turns:
         """Run what waits."""
         self.busy, self.cut = True, False
         emit = self.observer.on_next
+        raised: Exception | None = None
         try:
             while self.waiting and not self.ended:
                 try:
@@ -58,38 +61,52 @@ class Turns:
                 except Exception as error:
                     self.end()
                     self.observer.on_error(error)
-                    return
+                    break
                 if out is _COMPLETED:
                     self.end()
                     self.observer.on_completed()
-                    return
+                    break
                 rest = iter(out)
                 try:
                     for element in rest:
                         emit(element)
-                except BaseException:
+                except BaseException as error:
                     # A subscriber raised. If the stream goes on all the same, the others must not miss what it cut off,
-                    # nor get it behind what comes next.
+                    # nor get it behind what comes next. If nothing comes next, there is only now.
                     self.waiting.appendleft(lambda rest=rest: rest)
-                    raise
+                    if not self._closing or not isinstance(error, Exception):
+                        raise
+                    raised = raised or error
         finally:
+            self.busy = self.cut = bool(self.waiting)
+        if raised is not None:
+            raise raised
+
+    def keep(self, *acts: Act) -> None:
+        """Have acts go behind what waits, with the next to come: a subscriber raised before it was their turn."""
+        if not self.ended:
+            self.waiting.extend(acts)
             self.rest()
 
     def rest(self) -> None:
         """Let the next one in; behind what waits, if a subscriber raised."""
         self.busy = self.cut = bool(self.waiting)
+        if self.cut and self._closing and isinstance(sys.exception(), Exception):
+            self.go()
 
-    def complete(self) -> None:
-        """Complete, behind what waits."""
-        self.take(lambda: _COMPLETED)
+    def complete(self, *acts: Act) -> None:
+        """Complete, behind what waits and what these last acts return, whether or not a subscriber raises meanwhile."""
+        self._closing = True
+        self.take(*acts, lambda: _COMPLETED)
 
-    def fail(self, error: Exception) -> None:
-        """End with an error, behind what waits."""
+    def fail(self, error: Exception, *acts: Act) -> None:
+        """End with an error, likewise."""
 
         def act() -> Iterable[Any]:
             raise error
 
-        self.take(act)
+        self._closing = True
+        self.take(*acts, act)
 
     def end(self) -> None:
         """Nothing more: drop what waits, and stop."""

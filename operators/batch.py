@@ -90,12 +90,10 @@ def batch(
                     rows.append(row)
 
             def on_error(error: Exception) -> None:
-                flush()
-                turns.fail(error)
+                turns.fail(error, gathered)
 
             def on_completed() -> None:
-                flush()
-                turns.complete()
+                turns.complete(gathered)
 
             return CompositeDisposable(
                 source.subscribe(on_next, on_error, on_completed, scheduler=subscriber), Disposable(turns.end)

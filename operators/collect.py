@@ -62,8 +62,7 @@ class Collect:
                     turns.fail(error)
 
             def on_completed() -> None:
-                turns.take(table.take)
-                turns.complete()
+                turns.complete(table.take)
 
             return CompositeDisposable(
                 source.subscribe(on_next, turns.fail, on_completed, scheduler=scheduler), Disposable(turns.end)

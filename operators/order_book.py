@@ -122,12 +122,10 @@ def _subscribe(
             turns.take(lambda: take(element))
 
     def on_error(error: Exception) -> None:
-        turns.take(kernel.flush)
-        turns.fail(error)
+        turns.fail(error, kernel.flush)
 
     def on_completed() -> None:
-        turns.take(lambda: told(kernel.finish()))
-        turns.complete()
+        turns.complete(lambda: told(kernel.finish()))
 
     return CompositeDisposable(source.subscribe(on_next, on_error, on_completed, scheduler=scheduler), Disposable(turns.end))
 
