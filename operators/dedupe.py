@@ -4,92 +4,45 @@ that the source gave tells a repetition from an equal trade: so a key is asked f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
-from typing import Any, TypeVar
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any
 
-from reactivex import Observable, abc
+from reactivex import abc
 
-from rxfeed.frame import Frame, is_frame, name_of
+from rxfeed.frame import Frame
 from rxfeed.kernels.dedupe.kernel import DedupeKernel, DedupeStats
-from rxfeed.model import Bar, Depth, Quote, Tick
 from rxfeed.times import Duration
 
-from ._sink import Sink, sink
-from ._turns import Turns
-
-E = TypeVar("E", bound=Tick | Quote | Depth | Frame[Tick] | Frame[Quote] | Frame[Depth])
+from ._gate import Gate, Quick
+from ._sink import sink
 
 
-class Dedupe:
+class Dedupe(Gate[DedupeKernel, Any]):
     """What `dedupe` returns: an operator, and the counts of its newest subscription."""
 
-    def __init__(self, make: Callable[[], DedupeKernel], duplicates: Sink[Any] | None) -> None:
-        self._make = make
-        self._duplicates = duplicates
-        self._newest = make()
+    name = "dedupe"
 
     @property
     def stats(self) -> DedupeStats:
         """Elements by what became of them: received = emitted + duplicate."""
         return self._newest.stats
 
-    def __call__(self, source: Observable[E]) -> Observable[E]:
-        def subscribe(observer: abc.ObserverBase[E], scheduler: abc.SchedulerBase | None = None) -> abc.DisposableBase:
-            kernel = self._newest = self._make()
-            return _subscribe(source, observer, scheduler, kernel, self._duplicates)
+    def _quick(self, kernel: DedupeKernel) -> Mapping[type[Any], Quick]:
+        return kernel.quick
 
-        return Observable(subscribe)
+    def _row(self, kernel: DedupeKernel, row: Any) -> list[Any]:
+        if kernel.element(row):
+            return [row]
+        self._tell([row])
+        return []
 
-
-def _subscribe(
-    source: Observable[E],
-    observer: abc.ObserverBase[E],
-    scheduler: abc.SchedulerBase | None,
-    kernel: DedupeKernel,
-    duplicates: Sink[Any] | None,
-) -> abc.DisposableBase:
-    emit, quick, ticks = observer.on_next, kernel.quick.get, kernel.quick[Tick]
-    turns = Turns(observer)
-
-    def judge(element: Any) -> list[Any]:
-        if isinstance(element, (Tick, Quote, Depth)):
-            if kernel.element(element):
-                return [element]
-            if duplicates is not None:
-                duplicates(element)
-            return []
-        if not is_frame(element) or element.kind is Bar:
-            raise TypeError(f"dedupe takes Tick, Quote, Depth or frames of them, got {name_of(element)}")
-        keep = kernel.frame(element)
+    def _frame(self, kernel: DedupeKernel, frame: Frame[Any]) -> Frame[Any] | None:
+        keep = kernel.frame(frame)
         if keep is None:
-            return [element] if len(element) else []
-        if duplicates is not None:
-            for row in element.filter(~keep).rows():
-                duplicates(row)
-        return [element.filter(keep)] if keep.any() else []
-
-    def on_next(element: E) -> None:
-        if not turns.busy:
-            passes = ticks if type(element) is Tick else quick(type(element))
-            try:
-                ordinary = passes is not None and passes(element)
-            except Exception as error:
-                turns.fail(error)
-                return
-            if ordinary:
-                turns.busy = True
-                try:
-                    emit(element)
-                except BaseException:
-                    turns.rest()
-                    raise
-                turns.busy = False
-                if turns.waiting:
-                    turns.go()
-                return
-        turns.take(lambda: judge(element))
-
-    return source.subscribe(on_next, turns.fail, turns.complete, scheduler=scheduler)
+            return frame if len(frame) else None
+        if self._told is not None:
+            self._tell(frame.filter(~keep).rows())
+        return frame.filter(keep) if keep.any() else None
 
 
 def dedupe(

@@ -4,90 +4,43 @@ missing: that is an event with bounds, which history can repair, and no error.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from reactivex import Observable, abc
+from reactivex import abc
 
 from rxfeed import sessions
-from rxfeed.frame import Frame, is_frame, name_of
+from rxfeed.frame import Frame
 from rxfeed.instrument import Instruments, by_symbol
 from rxfeed.kernels.gaps import GapsKernel, GapStats
-from rxfeed.model import Bar, Depth, Gap, Quote, Tick
+from rxfeed.model import Depth, Gap, Quote, Tick
 from rxfeed.sessions import Session
 from rxfeed.times import Duration, nanoseconds
 
-from ._sink import Sink, sink
-from ._turns import Turns
-
-E = TypeVar("E", bound=Tick | Quote | Depth | Frame[Tick] | Frame[Quote] | Frame[Depth])
+from ._gate import Gate, Quick
+from ._sink import sink
 
 
-class DetectGaps:
+class DetectGaps(Gate[GapsKernel, Gap]):
     """What `detect_gaps` returns: an operator, and the counts of its newest subscription."""
 
-    def __init__(self, make: Callable[[], GapsKernel], gaps: Sink[Gap] | None) -> None:
-        self._make = make
-        self._gaps = gaps
-        self._newest = make()
+    name = "detect_gaps"
 
     @property
     def stats(self) -> GapStats:
         """Elements, gaps by cause, and what is missing: received = emitted."""
         return self._newest.stats
 
-    def __call__(self, source: Observable[E]) -> Observable[E]:
-        def subscribe(observer: abc.ObserverBase[E], scheduler: abc.SchedulerBase | None = None) -> abc.DisposableBase:
-            kernel = self._newest = self._make()
-            return _subscribe(source, observer, scheduler, kernel, self._gaps)
+    def _quick(self, kernel: GapsKernel) -> Mapping[type[Any], Quick]:
+        return dict.fromkeys((Tick, Quote, Depth), kernel.quick)
 
-        return Observable(subscribe)
+    def _row(self, kernel: GapsKernel, row: Any) -> list[Any]:
+        self._tell(kernel.element(row.symbol, row.time, row.seq))
+        return [row]
 
-
-def _subscribe(
-    source: Observable[E],
-    observer: abc.ObserverBase[E],
-    scheduler: abc.SchedulerBase | None,
-    kernel: GapsKernel,
-    heard: Sink[Gap] | None,
-) -> abc.DisposableBase:
-    emit, quick = observer.on_next, kernel.quick
-    turns = Turns(observer)
-
-    def judge(element: Any) -> list[Any]:
-        if isinstance(element, (Tick, Quote, Depth)):
-            gaps = kernel.element(element.symbol, element.time, element.seq)
-        elif is_frame(element) and element.kind is not Bar:
-            gaps = kernel.frame(element)
-        else:
-            raise TypeError(f"detect_gaps takes Tick, Quote, Depth or frames of them, got {name_of(element)}")
-        if heard is not None:
-            for gap in gaps:
-                heard(gap)
-        return [element]
-
-    def on_next(element: E) -> None:
-        if not turns.busy:
-            kind = type(element)
-            try:
-                ordinary = (kind is Tick or kind is Quote or kind is Depth) and quick(element)
-            except Exception as error:
-                turns.fail(error)
-                return
-            if ordinary:
-                turns.busy = True
-                try:
-                    emit(element)
-                except BaseException:
-                    turns.rest()
-                    raise
-                turns.busy = False
-                if turns.waiting:
-                    turns.go()
-                return
-        turns.take(lambda: judge(element))
-
-    return source.subscribe(on_next, turns.fail, turns.complete, scheduler=scheduler)
+    def _frame(self, kernel: GapsKernel, frame: Frame[Any]) -> Frame[Any] | None:
+        self._tell(kernel.frame(frame))
+        return frame
 
 
 def detect_gaps(

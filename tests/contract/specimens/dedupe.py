@@ -14,7 +14,7 @@ BY_FIELD = Specimen(
             (9.5, 1, "A"), (10, 6, "A"), (10, 7, "A"), (10, 8, "A"), (10, 9, "A"), (10, 6, "A"),
         ]
     ],
-    lanes=["rows", "frames"],
+    lanes=["rows", "runs", "frames"],
     takes=TAKES,
     callbacks={"duplicates": Callback(make=lambda call, _: ops.dedupe("seq", "5s", duplicates=call))},
     conserved=lambda s: s.received == s.emitted + s.duplicate,
@@ -24,7 +24,7 @@ SPECIMENS = [
     BY_FIELD.but(
         variant="by a callable",
         make=lambda _: ops.dedupe(lambda row: row.seq, "5s"),
-        lanes=["rows"],
+        lanes=["rows", "runs"],
         takes=frozenset({"Tick", "Quote", "Depth"}),
         callbacks={"key": Callback(make=lambda call, _: ops.dedupe(call, "5s"), answer=lambda row: row.seq)},
     ),

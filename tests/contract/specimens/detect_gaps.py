@@ -9,7 +9,7 @@ SPECIMENS = [
         make=lambda _: ops.detect_gaps(sequence=True, silence="5s"),
         # One missing, that comes late; and ten seconds of silence.
         rows=[tick(at, 100.0, seq=seq) for at, seq in [(0, 1), (1, 2), (2, 4), (3, 3), (3.5, 5), (13.5, 6), (14, 9), (15, 10)]],
-        lanes=["rows", "frames"],
+        lanes=["rows", "runs", "frames"],
         takes=TAKES,
         callbacks={"gaps": Callback(make=lambda call, _: ops.detect_gaps(sequence=True, silence="5s", gaps=call))},
         conserved=lambda s: s.received == s.emitted,
