@@ -46,12 +46,20 @@ class DecoderStats(NamedTuple):
 class Drained(Generic[R]):
     """The elements of one drain, as rows or as a frame, whichever is wanted."""
 
-    __slots__ = ("_columns", "_frame", "_kind", "_rows", "symbols")
+    __slots__ = ("_columns", "_frame", "_kind", "_of", "_rows", "keys")
 
     def __init__(self, kind: type[R], symbols: list[str], columns: Columns) -> None:
-        self._kind, self.symbols, self._columns = kind, symbols, columns
+        self._kind, self.keys, self._columns = kind, symbols, columns
         self._rows: list[R] | None = None
         self._frame: Frame[R] | None = None
+        self._of: frozenset[str] | None = None
+
+    @property
+    def of(self) -> frozenset[str]:
+        """The symbols that are in it."""
+        if self._of is None:
+            self._of = frozenset(self.keys)
+        return self._of
 
     def rows(self) -> list[R]:
         """Return the elements, in the order of arrival."""
@@ -62,7 +70,7 @@ class Drained(Generic[R]):
     def frame(self) -> Frame[R]:
         """Return the elements as a frame, in the order of arrival."""
         if self._frame is None:
-            count = len(self.symbols)
+            count = len(self.keys)
             series = [
                 _series(name, dtype, values, count)
                 for (name, dtype), values in zip(SCHEMAS[self._kind].items(), self._columns, strict=True)
@@ -105,14 +113,17 @@ class Decoder(ABC, Generic[R]):
         symbol_of: what the elements of a contract are called.
         counter: gives the numbers in order of arrival.
         reject: told of each element that cannot be read.
+        epoch: which connection it decodes for: what depth says is about that connection's book.
     """
 
     source: str
     """The event."""
     kind: type[R]
 
-    def __init__(self, symbol_of: Callable[[str], str], counter: Counter, reject: Callable[[Undecoded], object]) -> None:
-        self._symbol_of, self._counter, self._reject = symbol_of, counter, reject
+    def __init__(
+        self, symbol_of: Callable[[str], str], counter: Counter, reject: Callable[[Undecoded], object], epoch: int = 0
+    ) -> None:
+        self._symbol_of, self._counter, self._reject, self._epoch = symbol_of, counter, reject, epoch
         self._symbols: dict[str, str] = {}
         self._reader: Reader[Any] = Reader(self._shape(), self._bad)
         self._messages = self._received = self._rejected = self._emitted = 0
@@ -215,20 +226,10 @@ class Quotes(Decoder[Quote]):
 
 
 class Depths(Decoder[Depth]):
-    """GatewayDepth to changes of the book.
-
-    Args:
-        epoch: which connection's book it is.
-    """
+    """GatewayDepth to changes of the book."""
 
     source = "GatewayDepth"
     kind = Depth
-
-    def __init__(
-        self, symbol_of: Callable[[str], str], counter: Counter, reject: Callable[[Undecoded], object], *, epoch: int = 0
-    ) -> None:
-        super().__init__(symbol_of, counter, reject)
-        self._epoch = epoch
 
     def _shape(self) -> type[Any]:
         return shapes.Depth

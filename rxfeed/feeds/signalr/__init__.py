@@ -1,0 +1,8 @@
+"""A SignalR client: one connection to a hub at a time, over aiohttp, with nothing about markets in it."""
+
+from __future__ import annotations
+
+from rxfeed.feeds.signalr.codec import Call
+from rxfeed.feeds.signalr.connection import Connection, ConnectionStats, Timing, connect
+
+__all__ = ["Call", "Connection", "ConnectionStats", "Timing", "connect"]

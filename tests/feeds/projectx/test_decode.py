@@ -68,7 +68,7 @@ def test_every_element_of_every_shape_is_a_tick(messages: list[tuple[str, list[d
     ]
     assert drained.rows() == expected
     assert drained.frame().rows() == expected
-    assert drained.symbols == [tick.symbol for tick in expected]
+    assert drained.keys == [tick.symbol for tick in expected]
     assert not rejects
     assert trades.stats[1:] == (len(expected), len(expected), 0, 0)
 
