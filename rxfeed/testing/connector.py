@@ -53,7 +53,7 @@ class MemoryConnector(aiohttp.BaseConnector):
         self,
         req: ClientRequest,
         traces: list[Trace],
-        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109  # as aiohttp has it
+        timeout: aiohttp.ClientTimeout,  # as aiohttp has it
     ) -> ResponseHandler:
         if req.proxy is not None:
             raise NotSimulated("a simulation has no proxies")

@@ -173,8 +173,9 @@ class Connection:
 
     async def _live(self) -> None:
         """Read and ping until either ends; then hand on what had come, close the socket, and tell of the loss."""
-        self._reader = self._loop.create_task(self._ended(self._socket.deliver(self._take)), name=f"rxfeed reader {self.name}")
-        self._keeper = self._loop.create_task(self._ended(self._keep()), name=f"rxfeed pings {self.name}")
+        start = self._loop.create_task
+        self._reader = start(self._ended(lambda: self._socket.deliver(self._take)), name=f"rxfeed reader {self.name}")
+        self._keeper = start(self._ended(self._keep), name=f"rxfeed pings {self.name}")
         try:
             await asyncio.wait([self._reader, self._keeper], return_when=asyncio.FIRST_COMPLETED)
             self._drain()
@@ -190,10 +191,10 @@ class Connection:
         if not self._closed and self._on_lost is not None:
             self._guarded(self._on_lost, lost)
 
-    async def _ended(self, work: Coroutine[Any, Any, Any]) -> None:
+    async def _ended(self, work: Callable[[], Coroutine[Any, Any, Any]]) -> None:
         """Run what runs as long as the connection does; note why it ended."""
         try:
-            await work
+            await work()
         except ConnectionLost as error:
             self._end(error)
         except ProtocolError as error:
@@ -285,7 +286,7 @@ class Connection:
 
     def _answer(self, said: bytes) -> None:
         self._answers = [task for task in self._answers if not task.done()]
-        self._answers.append(self._loop.create_task(self._ended(self._send(said)), name=f"rxfeed answer {self.name}"))
+        self._answers.append(self._loop.create_task(self._ended(lambda: self._send(said)), name=f"rxfeed answer {self.name}"))
 
     def _guarded(self, handler: Callable[[T], object], given: T) -> None:
         try:

@@ -1,0 +1,98 @@
+"""Where what a hub brings goes to one subscriber: its contracts, as rows or as frames, until either side ends it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+import numpy as np
+from reactivex import abc
+
+from rxfeed.failures import stage_of, tell
+from rxfeed.runs import run_into
+
+from .decode import Drained
+from .kinds import TRADES, Batch, Kind
+
+
+class Outlet:
+    """One subscriber of one kind of stream.
+
+    Args:
+        kind: what it gets.
+        observer: who gets it.
+        frames: whether it is given a frame for each drain of the socket.
+        on_end: called once when the observer wants no more because it raised.
+    """
+
+    def __init__(self, kind: Kind, observer: abc.ObserverBase[Any], *, frames: bool, on_end: Callable[[Outlet], None]) -> None:
+        self.kind: Final = kind
+        self.topics: tuple[tuple[str, Any], ...] = ()
+        """What it is about: pairs of a key and what the hub calls it."""
+        self._observer, self._frames, self._on_end = observer, frames, on_end
+        self._keys: frozenset[str] | None = frozenset()
+        self._run = run_into(observer) if kind is TRADES and not frames else None
+        self.over = False
+        """Whether nothing is given any more."""
+
+    def attend(self, topics: Iterable[tuple[str, Any]], *, everything: bool = False) -> None:
+        """Say what it is about; `everything` takes whatever comes of its kind."""
+        self.topics = tuple(topics)
+        self._keys = None if everything else frozenset(key for key, _ in self.topics)
+
+    def give(self, batch: Batch) -> None:
+        """Give the subscriber its elements of a batch. If it raises it is told of, and gets nothing more."""
+        keys = self._keys
+        if self.over or (keys is not None and keys.isdisjoint(batch.of)):
+            return
+        whole = keys is None or batch.of <= keys
+        try:
+            if self._frames:
+                assert isinstance(batch, Drained)
+                frame: Any = batch.frame()
+                self._observer.on_next(frame if whole else frame.filter(np.array([key in keys for key in batch.keys])))
+            else:
+                rows = batch.rows()
+                self.rows(rows if whole else [row for row, key in zip(rows, batch.keys, strict=True) if key in keys])
+        except Exception as error:  # noqa: BLE001  # one subscriber's fault is not the others'
+            self._failed(error)
+
+    def rows(self, rows: list[Any]) -> None:
+        """Give the subscriber rows."""
+        if self._run is not None:
+            self._run(rows)
+            return
+        emit = self._observer.on_next
+        for row in rows:
+            if self.over:
+                return
+            emit(row)
+
+    def replay(self, rows: list[Any], batch: Callable[[list[Any]], Any]) -> None:
+        """Give what was said before the subscriber came, as rows or, by `batch`, as a frame."""
+        if self.over or not rows:
+            return
+        try:
+            if self._frames:
+                self._observer.on_next(batch(rows))
+            else:
+                self.rows(rows)
+        except Exception as error:  # noqa: BLE001
+            self._failed(error)
+
+    def error(self, error: Exception) -> None:
+        """End it with an error."""
+        if not self.over:
+            self.over = True
+            self._observer.on_error(error)
+
+    def close(self) -> None:
+        """Give nothing more."""
+        self.over = True
+
+    def _failed(self, error: Exception) -> None:
+        self.over = True
+        tell(None, f"{stage_of(self._observer)}, a subscriber of {self.kind.name}", "on_next", error)
+        self._on_end(self)
+
+
