@@ -1,0 +1,168 @@
+"""Bars of what the market traded, as the gateway's history answers them: exact, bounded, newest first.
+
+Seconds are kept for `seconds` trading seconds a contract, minutes for `minutes`; coarser bars are made of minutes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Any, Final, NamedTuple
+
+from rxfeed.feeds.simulator.listing import Listed
+from rxfeed.feeds.simulator.records import Deal
+from rxfeed.feeds.simulator.stamps import Stamps
+from rxfeed.times import SECOND
+
+MOST: Final = 20_000
+MINUTE: Final = 60
+DAY: Final = 86_400
+_MONDAY: Final = 4 * DAY
+"""The first Monday after the epoch, in seconds."""
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+SECONDS, MINUTES, HOURS, DAYS, WEEKS, MONTHS = 1, 2, 3, 4, 5, 6
+
+Ohlcv = list[int]
+"""Open, high, low, close and volume; prices in whole ticks."""
+
+
+class Window(NamedTuple):
+    """`[start, end)` in seconds since the epoch."""
+
+    start: int
+    end: int
+
+
+def windows(unit: int, number: int) -> Callable[[int], Window]:
+    """Return what tells the window of a second: UTC's grid for seconds to days, Mondays for weeks, months from January 1970."""
+    if unit in (SECONDS, MINUTES, HOURS, DAYS):
+        step = {SECONDS: 1, MINUTES: MINUTE, HOURS: 3_600, DAYS: DAY}[unit] * number
+        return lambda second: Window(second - second % step, second - second % step + step)
+    if unit == WEEKS:
+        week = 7 * DAY * number
+
+        def weekly(second: int) -> Window:
+            start = second - (second - _MONDAY) % week
+            return Window(start, start + week)
+
+        return weekly
+
+    def monthly(second: int) -> Window:
+        day = _EPOCH + timedelta(seconds=second)
+        months = (day.year - 1970) * 12 + day.month - 1
+        first = months - months % number
+        return Window(_month(first), _month(first + number))
+
+    return monthly
+
+
+def _month(months: int) -> int:
+    return int((datetime(1970 + months // 12, months % 12 + 1, 1, tzinfo=UTC) - _EPOCH).total_seconds())
+
+
+class History:
+    """One contract's history.
+
+    Args:
+        seconds: how many seconds with trades are kept as such.
+        minutes: how many minutes with trades are kept.
+    """
+
+    __slots__ = ("_minutes", "_most_minutes", "_most_seconds", "_seconds")
+
+    def __init__(self, seconds: int = 2 * DAY, minutes: int = 366 * 1_440) -> None:
+        self._most_seconds, self._most_minutes = seconds, minutes
+        self._seconds: dict[int, Ohlcv] = {}
+        self._minutes: dict[int, Ohlcv] = {}
+
+    def add(self, deals: Iterable[Deal]) -> None:
+        """Take trades in the order in which they were done."""
+        seconds, minutes = self._seconds, self._minutes
+        at = until = 0
+        one: Ohlcv = []
+        for time, ticks, size, _ in deals:
+            if not at <= time < until:
+                second = time // SECOND
+                at, until = second * SECOND, second * SECOND + SECOND
+                fresh = seconds.get(second)
+                if fresh is None:
+                    fresh = seconds[second] = [ticks, ticks, ticks, ticks, 0]
+                    if len(seconds) > self._most_seconds:
+                        del seconds[next(iter(seconds))]
+                one = fresh
+                minute = minutes.get(second // MINUTE * MINUTE)
+                if minute is None:
+                    minute = minutes[second // MINUTE * MINUTE] = [ticks, ticks, ticks, ticks, 0]
+                    if len(minutes) > self._most_minutes:
+                        del minutes[next(iter(minutes))]
+                whole = minute
+            else:
+                whole = minutes[at // SECOND // MINUTE * MINUTE]
+            for bar in (one, whole):
+                if ticks > bar[1]:
+                    bar[1] = ticks
+                elif ticks < bar[2]:
+                    bar[2] = ticks
+                bar[3] = ticks
+                bar[4] += size
+
+    def bars(
+        self, unit: int, number: int, start: int, end: int, limit: int, now: int, *, partial: bool
+    ) -> list[tuple[int, Ohlcv]]:
+        """Return the newest bars that begin in `[start, end]`, newest first, each with its start in seconds.
+
+        Args:
+            unit: 1 to 6: seconds, minutes, hours, days, weeks, months.
+            number: of units in a bar.
+            start: nanoseconds since the epoch, as `end` and `now` are.
+            end: inclusive.
+            limit: how many at most; never more than 20,000.
+            now: a bar whose window ends later is partial.
+            partial: whether that one is included.
+        """
+        span = windows(unit, number)
+        limit = min(limit, MOST)
+        result: list[tuple[int, Ohlcv]] = []
+        source = self._seconds if unit == SECONDS else self._minutes
+        children: list[Ohlcv] = []
+        current: Window | None = None
+        for second, bar in _backwards(source):
+            window = span(second)
+            if window != current:
+                if current is not None and children:
+                    result.append((current.start, _merged(children)))
+                    if len(result) == limit:
+                        return result
+                current, children = window, []
+            at = window.start * SECOND
+            if at < start:
+                break
+            if at <= end and (partial or window.end * SECOND <= now):
+                children.append(bar)
+        if current is not None and children:
+            result.append((current.start, _merged(children)))
+        return result[:limit]
+
+
+def _backwards(source: dict[int, Ohlcv]) -> Iterator[tuple[int, Ohlcv]]:
+    """Yield bars from the newest; they lie in order of time unless a clock was set back in between."""
+    keys = list(source)
+    if any(a > b for a, b in pairwise(keys)):
+        keys.sort()
+    return ((key, source[key]) for key in reversed(keys))
+
+
+def _merged(children: list[Ohlcv]) -> Ohlcv:
+    return [
+        children[-1][0], max(c[1] for c in children), min(c[2] for c in children), children[0][3], sum(c[4] for c in children)
+    ]  # fmt: skip
+
+
+def rows(bars: Iterable[tuple[int, Ohlcv]], listed: Listed) -> list[dict[str, Any]]:
+    """Return bars as the gateway's JSON has them."""
+    stamps, price = Stamps(), listed.price
+    return [
+        {"t": stamps.plain(at * SECOND), "o": price(o), "h": price(h), "l": price(low), "c": price(c), "v": v}
+        for at, (o, h, low, c, v) in bars
+    ]

@@ -1,0 +1,189 @@
+"""When the tape's trades are done: at a rate, at the tape's own pace, or as fast as the sockets take them.
+
+The pump wakes when a trade is due, at most once a millisecond, and does all that are due by then. One that lags catches up
+in slices, so that the loop stays alive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final, Literal
+
+from rxfeed.clock import Clock, Timer
+from rxfeed.feeds.simulator.records import Deal
+from rxfeed.feeds.simulator.stamps import on_wire
+from rxfeed.feeds.simulator.tape import PACE, Reel
+from rxfeed.times import SECOND
+
+Rate = float | Literal["max", "tape"]
+
+FASTEST: Final = 1_000_000
+"""Trades a second when the rate is "max", even where sockets are as fast as memory."""
+SLICE: Final = 2_000
+_STEP: Final = SECOND // 1_000
+
+Traded = Callable[[int, list[Deal], int, int], None]
+"""Told of one contract's trades: its index, the trades, the bid and ask after them."""
+
+
+def check_rate(rate: Rate | None) -> Rate:
+    """Return a rate that is allowed.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if rate is None or rate == "max":
+        return "max"
+    if rate == "tape":
+        return "tape"
+    if isinstance(rate, (bool, str)) or not 0 <= rate <= FASTEST:
+        raise ValueError(f'rate must be 0 to {FASTEST:,} trades a second, "max" or "tape", got {rate!r}')
+    return float(rate)
+
+
+class Pump:
+    """Takes trades off a reel when they are due, stamps them, and hands them on by contract.
+
+    Args:
+        clock: whose time it is.
+        reel: the trades.
+        rate: trades a second over all contracts; "tape" is the tape's own pace, "max" as fast as `ready` says; 0 none.
+        even: whether trades at a rate are evenly spaced; else the tape's own gaps are stretched.
+        skew: what is added to the clock's time in stamps, in nanoseconds.
+        traded: told of the trades.
+        done: told after each slice.
+        ready: whether more may be sent, when the rate is "max".
+    """
+
+    __slots__ = (
+        "_base", "_begin", "_clock", "_count", "_done", "_even", "_last", "_rate", "_ready", "_reel", "_skew", "_timer",
+        "_traded", "_turn",
+    )  # fmt: skip
+
+    def __init__(
+        self, clock: Clock, reel: Reel, rate: Rate, *, even: bool, skew: Callable[[], int], traded: Traded,
+        done: Callable[[], None], ready: Callable[[], bool],
+    ) -> None:  # fmt: skip
+        self._clock, self._reel, self._even = clock, reel, even
+        self._rate: Rate = rate
+        self._skew, self._traded, self._done, self._ready = skew, traded, done, ready
+        self._timer: Timer | None = None
+        self._begin = self._turn = self._last = clock.now
+        self._base = 0
+        self._count = 0
+
+    @property
+    def rate(self) -> Rate:
+        """Trades a second, "max" or "tape"."""
+        return self._rate
+
+    @property
+    def running(self) -> bool:
+        """Whether it is waiting for the next trade."""
+        return self._timer is not None
+
+    def set_rate(self, rate: Rate) -> None:
+        """Go on at another rate."""
+        was = self.running
+        self.stop()
+        self._rate = rate
+        if was:
+            self.start()
+
+    def start(self) -> None:
+        """Go on from here, now. Nothing happens when it runs, the tape is at its end or the rate is 0."""
+        if self._timer is not None or self._rate == 0:
+            return
+        elapsed = self._reel.next_elapsed()
+        if elapsed is None:
+            return
+        self._begin = self._turn = self._clock.now
+        self._base = elapsed
+        self._count = 0
+        self._timer = self._clock.call_at(self._begin, self._wake)
+
+    def stop(self) -> None:
+        """Stand still."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _speed(self) -> float:
+        """Return nanoseconds of the tape in one of ours."""
+        return 1.0 if self._rate == "tape" else float(self._rate) / PACE
+
+    def _wake(self) -> None:
+        self._timer = None
+        now = self._clock.now
+        if self._rate == "max":
+            next_at = self._at_most(now)
+        else:
+            next_at = self._paced(now)
+        if next_at is not None and self._timer is None:
+            self._timer = self._clock.call_at(next_at, self._wake)
+
+    def _at_most(self, now: int) -> int | None:
+        """Do as many as there is time and room for."""
+        room = min((now - self._turn) * FASTEST // SECOND, 10 * SLICE) if now > self._turn else 0
+        self._turn = now
+        while room > 0 and self._ready() and not self._reel.ended:
+            _, rows = self._reel.take(min(room, SLICE))
+            room -= len(rows)
+            latest = now - len(rows) * 100
+            times = [max(self._last, latest + n * 100) for n in range(len(rows))]
+            self._emit(times, rows)
+        return None if self._reel.ended else now + _STEP
+
+    def _paced(self, now: int) -> int | None:
+        """Do what is due."""
+        left = 10 * SLICE
+        while left > 0:
+            due = self._due(now)
+            if due <= 0:
+                break
+            elapsed, rows = self._reel.take(min(due, SLICE))
+            left -= len(rows)
+            self._emit(self._times(elapsed, now), rows)
+        next_at = self._next()
+        return None if next_at is None else max(next_at, now if left <= 0 else now + _STEP)
+
+    def _due(self, now: int) -> int:
+        if self._even and self._rate != "tape":
+            passed = int((now - self._begin) * float(self._rate) / SECOND)
+            return 0 if self._reel.next_elapsed() is None else passed - self._count
+        return self._reel.due(self._base + int((now - self._begin) * self._speed()))
+
+    def _times(self, elapsed: list[int], now: int) -> list[int]:
+        if self._even and self._rate != "tape":
+            step = SECOND / float(self._rate)
+            first = self._count + 1
+            self._count += len(elapsed)
+            return [min(now, self._begin + int(n * step)) for n in range(first, first + len(elapsed))]
+        speed, begin, base = self._speed(), self._begin, self._base
+        return [min(now, begin + int((at - base) / speed)) for at in elapsed]
+
+    def _next(self) -> int | None:
+        elapsed = self._reel.next_elapsed()
+        if elapsed is None:
+            return None
+        if self._even and self._rate != "tape":
+            return self._begin - int(-(self._count + 1) * SECOND / float(self._rate) // 1)
+        return self._begin - int(-(elapsed - self._base) / self._speed() // 1)
+
+    def _emit(self, times: list[int], rows: Sequence[tuple[int, ...]]) -> None:
+        skew = self._skew()
+        last = self._last
+        by_contract: dict[int, list[Deal]] = {}
+        best: dict[int, tuple[int, int]] = {}
+        for time, (contract, ticks, size, side, bid, ask) in zip(times, rows, strict=True):
+            last = max(last, time)
+            deal = Deal(on_wire(last + skew), ticks, size, side)
+            if contract in by_contract:
+                by_contract[contract].append(deal)
+            else:
+                by_contract[contract] = [deal]
+            best[contract] = bid, ask
+        self._last = last
+        for contract, deals in by_contract.items():
+            self._traded(contract, deals, *best[contract])
+        self._done()

@@ -1,0 +1,192 @@
+"""Records: SignalR messages as bytes, each already in its WebSocket frame, so that connections share them.
+
+A server's frames are not masked, so one and the same bytes go to every subscriber. Beside its bytes a record says what it
+holds, for the truth: how many elements, what volume, price × size in whole ticks, and the last one's number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, Literal, NamedTuple
+
+import msgspec
+
+from rxfeed.feeds.simulator.listing import Listed
+from rxfeed.feeds.simulator.stamps import Stamps
+from rxfeed.times import SECOND
+
+Kind = Literal["trades", "quotes", "depth", "accounts", "orders", "positions", "fills", "control"]
+Shape = Literal["list", "dict", "nested"]
+SHAPES: Final[tuple[Shape, ...]] = ("list", "dict", "nested")
+MARKET_KINDS: Final[tuple[Kind, ...]] = ("trades", "quotes", "depth")
+USER_KINDS: Final[tuple[Kind, ...]] = ("accounts", "orders", "positions", "fills")
+SEPARATOR: Final = b"\x1e"
+
+_FEW: Final = 65_536
+
+
+class Record:
+    """One message, framed. `topic` is who gets it: `(kind, contract or account)`."""
+
+    __slots__ = ("elements", "frame", "head", "seq", "ticks", "topic", "volume")
+
+    def __init__(
+        self, topic: tuple[Kind, str], payload: bytes, elements: int = 0, volume: int = 0, ticks: int = 0, seq: int = -1
+    ) -> None:
+        head = frame_head(len(payload))
+        self.topic: Final = topic
+        self.frame: Final = head + payload
+        self.head: Final = len(head)
+        self.elements: Final = elements
+        self.volume: Final = volume
+        self.ticks: Final = ticks
+        self.seq: Final = seq
+
+    @property
+    def payload(self) -> bytes:
+        """The message as SignalR has it, with its separator, out of its frame."""
+        return self.frame[self.head :]
+
+    def with_payload(self, payload: bytes) -> Record:
+        """Return a record that counts as this one does and looks otherwise."""
+        return Record(self.topic, payload, self.elements, self.volume, self.ticks, self.seq)
+
+
+CONTROL: Final[tuple[Kind, str]] = ("control", "")
+
+
+def frame_head(size: int) -> bytes:
+    """Return the head of a final, unmasked WebSocket text frame."""
+    if size < 126:
+        return bytes((0x81, size))
+    return b"\x81\x7e" + size.to_bytes(2, "big") if size < 65_536 else b"\x81\x7f" + size.to_bytes(8, "big")
+
+
+def raw(payload: bytes) -> Record:
+    """Return bytes as a record that counts for nothing."""
+    return Record(CONTROL, payload)
+
+
+def control(message: dict[str, Any]) -> Record:
+    """Return a message that carries no data: a ping, a Completion, a Close."""
+    return Record(CONTROL, msgspec.json.encode(message) + SEPARATOR)
+
+
+class Deal(NamedTuple):
+    """One trade in whole ticks; `side` is the aggressor's: 1 buys, 2 sells."""
+
+    time: int
+    ticks: int
+    size: int
+    side: int
+
+
+class Level(NamedTuple):
+    """One line of a GatewayDepth: `type` is the gateway's DomType."""
+
+    type: int
+    ticks: int
+    volume: int
+    current: int = 0
+
+
+class Encoder:
+    """Makes the messages of the market hub.
+
+    Args:
+        shape: "list": the second argument is a list, as in real captures; "dict": one message for each element, as in the
+            documents; "nested": one argument that holds both.
+    """
+
+    __slots__ = ("_prices", "_stamps", "shape")
+
+    def __init__(self, shape: Shape = "list") -> None:
+        if shape not in SHAPES:
+            raise ValueError(f"shape must be one of {', '.join(SHAPES)}, got {shape!r}")
+        self.shape: Shape = shape
+        self._stamps = Stamps()
+        self._prices: dict[str, dict[int, str]] = {}
+
+    def trades(self, listed: Listed, deals: Sequence[Deal], last_seq: int, shape: Shape | None = None) -> list[Record]:
+        """Return deals as one message, or as one each in the shape "dict"; `last_seq` is the last deal's number."""
+        shape = shape or self.shape
+        prices = self._prices.setdefault(listed.id, {})
+        if len(prices) > _FEW:
+            prices.clear()
+        topic: tuple[Kind, str] = ("trades", listed.id)
+        head = f'{{"symbolId":"{listed.symbol_id}","price":'
+        second = self._stamps.second
+        texts: list[str] = []
+        volume = total = 0
+        before, stamp = -1, ""
+        for time, ticks, size, side in deals:
+            if time != before:
+                seconds, rest = divmod(time, SECOND)
+                stamp = f"{second(seconds)}.{rest // 100:07d}+00:00"
+                before = time
+            price = prices.get(ticks)
+            if price is None:
+                price = prices[ticks] = repr(listed.price(ticks))
+            texts.append(f'{head}{price},"timestamp":"{stamp}","type":{1 if side == 2 else 0},"volume":{size}}}')
+            volume += size
+            total += ticks * size
+        if shape == "dict":
+            first = last_seq - len(deals) + 1
+            return [
+                Record(topic, _event("GatewayTrade", listed.id, text), 1, deal.size, deal.ticks * deal.size, first + n)
+                for n, (text, deal) in enumerate(zip(texts, deals, strict=True))
+            ]
+        data = f"[{','.join(texts)}]"
+        return [Record(topic, _event("GatewayTrade", listed.id, data, shape), len(deals), volume, total, last_seq)]
+
+    def quote(self, listed: Listed, fields: dict[str, Any], time: int, shape: Shape | None = None) -> Record:
+        """Return a quote that says no more than these fields; a time of 0 or less says none."""
+        body: dict[str, Any] = {"symbol": listed.symbol_id, **fields}
+        if time > 0:
+            body["lastUpdated"] = body["timestamp"] = self._stamps.full(time)
+        shape = "nested" if (shape or self.shape) == "nested" else "dict"
+        data = msgspec.json.encode(body).decode()
+        return Record(("quotes", listed.id), _event("GatewayQuote", listed.id, data, shape), 1)
+
+    def depth(
+        self, listed: Listed, levels: Iterable[Level], time: int, last_seq: int, shape: Shape | None = None
+    ) -> list[Record]:
+        """Return changes of the book as one message, or as one each in the shape "dict"."""
+        shape = shape or self.shape
+        stamp = self._stamps.full(time)
+        rows = list(levels)
+        texts = [
+            f'{{"timestamp":"{stamp}","type":{row.type},"price":{listed.price(row.ticks)!r},"volume":{row.volume},'
+            f'"currentVolume":{row.current}}}'
+            for row in rows
+        ]
+        topic: tuple[Kind, str] = ("depth", listed.id)
+        if shape == "dict":
+            first = last_seq - len(rows) + 1
+            return [
+                Record(topic, _event("GatewayDepth", listed.id, text), 1, row.volume, row.ticks * row.volume, first + n)
+                for n, (text, row) in enumerate(zip(texts, rows, strict=True))
+            ]
+        total = sum(row.ticks * row.volume for row in rows)
+        data = _event("GatewayDepth", listed.id, f"[{','.join(texts)}]", shape)
+        return [Record(topic, data, len(rows), sum(row.volume for row in rows), total, last_seq)]
+
+
+def _event(target: str, contract: str, data: str, shape: Shape = "list") -> bytes:
+    arguments = f'["{contract}",{data}]'
+    if shape == "nested":
+        arguments = f"[{arguments}]"
+    return f'{{"type":1,"target":"{target}","arguments":{arguments}}}\x1e'.encode()
+
+
+_USER_TARGETS: Final[dict[Kind, str]] = {
+    "accounts": "GatewayUserAccount", "orders": "GatewayUserOrder", "positions": "GatewayUserPosition",
+    "fills": "GatewayUserTrade",
+}  # fmt: skip
+
+
+def user_event(kind: Kind, account: int, rows: Sequence[dict[str, Any]], seq: int, action: int = 1) -> Record:
+    """Return an event of the user hub as it is really sent: a list of `{action, data}`, null fields left out."""
+    data = [{"action": action, "data": {key: value for key, value in row.items() if value is not None}} for row in rows]
+    message = {"type": 1, "target": _USER_TARGETS[kind], "arguments": [data]}
+    return Record((kind, str(account)), msgspec.json.encode(message) + SEPARATOR, len(rows), seq=seq)

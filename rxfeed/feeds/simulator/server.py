@@ -1,0 +1,141 @@
+"""aiohttp around the simulator: the only module here that knows of sockets."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from ipaddress import ip_address
+from typing import Final
+
+from aiohttp import WSMsgType, web
+
+from rxfeed.feeds.simulator.core import Simulator
+from rxfeed.feeds.simulator.http import Answer, Request
+from rxfeed.feeds.simulator.records import Record
+
+_MOST: Final = 1 << 20
+
+
+class _WebSocketOutlet:
+    """Writes frames, which are made already, beside aiohttp's own writer: each write of either is whole frames."""
+
+    __slots__ = ("_transport", "code", "done")
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self.code = 1000
+        self.done = asyncio.Event()
+
+    def send(self, records: Sequence[Record]) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(records[0].frame if len(records) == 1 else b"".join([record.frame for record in records]))
+
+    def end(self, code: int) -> None:
+        self.code = code
+        self.done.set()
+
+    def abort(self) -> None:
+        self._transport.abort()
+
+    @property
+    def unsent(self) -> int:
+        return self._transport.get_write_buffer_size()
+
+
+def make_app(simulator: Simulator) -> web.Application:
+    """Return the simulator as an aiohttp application; it trades from the application's start to its end."""
+    app = web.Application(client_max_size=_MOST)
+
+    async def start(_: web.Application) -> None:
+        simulator.start()
+
+    async def stop(_: web.Application) -> None:
+        simulator.stop()
+
+    app.on_startup.append(start)
+    app.on_shutdown.append(stop)
+
+    async def plain(request: web.Request) -> web.StreamResponse:
+        given = await _request(request)
+        return await _respond(simulator.control(given) if given.path.startswith("/simulator") else simulator.request(given))
+
+    def hub(name: str) -> None:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            return await _websocket(simulator, name, request)
+
+        app.router.add_get(f"/hubs/{name}", handle)
+
+    hub("market")
+    hub("user")
+    app.router.add_route("*", "/{path:.*}", plain)
+    return app
+
+
+async def _request(request: web.Request) -> Request:
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    return Request(request.method, request.path, dict(request.query), headers, await request.read())
+
+
+async def _respond(given: Answer) -> web.Response:
+    if given.hang:
+        await asyncio.sleep(given.hang)
+    return web.Response(status=given.status, body=given.body, headers=dict(given.headers))
+
+
+async def _websocket(simulator: Simulator, hub: str, request: web.Request) -> web.StreamResponse:
+    ticket = simulator.enter(await _request(request), hub)
+    if isinstance(ticket, Answer):
+        return await _respond(ticket)
+    socket = web.WebSocketResponse(compress=False, heartbeat=None, max_msg_size=_MOST, timeout=1.0)
+    if not socket.can_prepare(request):
+        simulator.leave(ticket)
+        return web.Response(status=400, text="a WebSocket is wanted")
+    await socket.prepare(request)
+    transport = request.transport
+    assert transport is not None
+    outlet = _WebSocketOutlet(transport)
+    connection = simulator.connect(ticket, outlet)
+
+    async def read() -> None:
+        async for message in socket:
+            if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
+                connection.receive(message.data)
+
+    reading = asyncio.ensure_future(read())
+    ending = asyncio.ensure_future(outlet.done.wait())
+    try:
+        await asyncio.wait((reading, ending), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        ending.cancel()
+        reading.cancel()
+        await asyncio.wait((reading, ending))
+        connection.lost()
+    await socket.close(code=outlet.code)
+    return socket
+
+
+@asynccontextmanager
+async def serve(simulator: Simulator, *, host: str = "127.0.0.1", port: int = 0) -> AsyncGenerator[str, None]:
+    """Serve a simulator on this machine's loopback, and give its address, such as `http://127.0.0.1:5170`.
+
+    Args:
+        simulator: what to serve.
+        host: a loopback address.
+        port: 0 takes a free one.
+
+    Raises:
+        ValueError: the host is not loopback: what is simulated stays on this machine.
+        OSError: the port is taken.
+    """
+    if host != "localhost" and not ip_address(host).is_loopback:
+        raise ValueError(f"a simulator is served on loopback only, such as 127.0.0.1, got {host}")
+    runner = web.AppRunner(make_app(simulator), access_log=None, shutdown_timeout=1.0, handle_signals=False)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, host, port)
+        await site.start()
+        bound = runner.addresses[0][1]
+        yield f"http://{f'[{host}]' if ':' in host else host}:{bound}"
+    finally:
+        await runner.cleanup()
