@@ -1,53 +1,26 @@
-"""One subscription of `bars`: the kernel between a source, a clock and an observer."""
+"""One subscription of `bars`, by time or by something else: the kernel between a source, a clock and an observer."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic
 
 from reactivex import Observable, abc
 from reactivex.disposable import CompositeDisposable, Disposable
 
-from rxfeed.clock import Clock, Timer
-from rxfeed.frame import Frame, is_frame, name_of
-from rxfeed.instrument import Instrument
-from rxfeed.kernels.bars.fill import Filler
-from rxfeed.kernels.bars.kernel import BarsKernel
-from rxfeed.model import Bar, Reject, Tick
+from rxfeed.clock import Timer
+from rxfeed.frame import Frame, is_frame
+from rxfeed.model import Bar, Tick
 from rxfeed.runs import Run, RunObserver
 from rxfeed.scheduler import own_clock
 from rxfeed.times import FOREVER
-from rxfeed.windows import Windows
 
-from ._sink import Sink
+from ._bars_settings import K, Settings
 from ._turns import Turns
 from ._zone_watch import ZoneWatch
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """The arguments of `bars`, checked; durations in ns."""
-
-    windows: Windows
-    lateness: int
-    horizon: int
-    updates: int | None
-    fill: bool
-    grace: int | None
-    instruments: Mapping[str, Instrument]
-    rejects: Sink[Reject] | None
-    frames: bool
-    fast: bool
-    clock: Clock | None
-
-    def kernel(self) -> BarsKernel:
-        return BarsKernel(
-            self.windows, lateness=self.lateness, horizon=self.horizon, instruments=self.instruments, fast=self.fast
-        )
-
-
-class Shell:
+class Shell(Generic[K]):
     """Hands elements and marks to the kernel and its bars to the observer, one after the other."""
 
     __slots__ = (
@@ -56,12 +29,12 @@ class Shell:
     )  # fmt: skip
 
     def __init__(
-        self, settings: Settings, kernel: BarsKernel, observer: abc.ObserverBase[Any], scheduler: abc.SchedulerBase | None
+        self, settings: Settings[K], kernel: K, observer: abc.ObserverBase[Any], scheduler: abc.SchedulerBase | None
     ) -> None:
         self.settings, self.kernel, self.scheduler = settings, kernel, scheduler
         self.clock = settings.clock or own_clock(scheduler)
         kernel.tally.heard = settings.rejects is not None
-        self.filler = Filler(kernel.plan) if settings.fill else None
+        self.filler = None if settings.filler is None else settings.filler(kernel)
         self.watch = ZoneWatch(kernel.plan.sessions)
         self.turns = Turns(observer, self._stop)
         self.mark_timer: Timer | None = None
@@ -105,7 +78,7 @@ class Shell:
                     step(lambda: self._taken(element, bars))
                 elif bars:
                     turns.emit(bars)
-            elif is_frame(element) and len(element) > most:
+            elif is_frame(element) and element.kind is Tick and len(element) > most:
                 # In pieces that fit the cache; what one closes is out before the next can fail.
                 pieces = range(0, len(element), most)
                 step(*[lambda at=at: self._take(element.slice(at, most)) for at in pieces])
@@ -156,7 +129,7 @@ class Shell:
 
     def _take(self, element: Any) -> list[Any]:
         kernel = self.kernel
-        if self.clock is not None and self.settings.updates is not None and self.update_timer is None:
+        if self.update_timer is None:
             self._arm_update()
         if type(element) is Tick:
             return self._taken(element, kernel.tick(element) or [])
@@ -170,8 +143,8 @@ class Shell:
                 frame = kernel.frame_to_frame(element)
                 self._report()
                 return [] if frame is None else [frame]
-            return self._shaped(kernel.frame(element), kernel.watermarks(), lambda: self._event_updates(None))
-        raise TypeError(f"bars takes Tick, Frame[Tick] or partial Bar, got {name_of(element)}")
+            return self._shaped(kernel.frame(element), self._marks(), lambda: self._event_updates(None))
+        raise self.settings.refusal(element)
 
     def _taken(self, element: Tick | Bar, bars: list[Bar]) -> list[Any]:
         time = element.time if isinstance(element, Tick) else element.last_time
@@ -180,6 +153,10 @@ class Shell:
         mark = None if self.filler is None else self.kernel.watermark(element.symbol)
         marks = {} if mark is None else {element.symbol: mark}
         return self._shaped(bars, marks, lambda: self._event_updates(time))
+
+    def _marks(self) -> Mapping[str, int]:
+        """Until where empty windows are to be filled."""
+        return {} if self.filler is None else self.kernel.watermarks()
 
     # --- updates
 
@@ -224,7 +201,7 @@ class Shell:
     # --- time
 
     def _arm_mark(self) -> None:
-        """Have the clock wake us when the next window is due; sooner if one has been opened that ends before."""
+        """Have the clock wake us when something is due next; sooner if something has come that is due before."""
         clock, grace = self.clock, self.settings.grace
         if clock is None or grace is None:
             return
@@ -248,12 +225,13 @@ class Shell:
 
     def _marked(self, time: int) -> list[Any]:
         self.watch.see(time)
-        return self._shaped(self.kernel.mark(time), self.kernel.watermarks(), list)
+        bars = self.kernel.mark(time)
+        return self._shaped(bars, self._marks(), list)
 
     def _arm_update(self) -> None:
-        assert self.clock is not None
-        assert self.settings.updates is not None
-        self.update_timer = self.clock.call_at(self.clock.now + self.settings.updates, self._update)
+        # A source that has not heard of the end yet must arm no timer.
+        if self.clock is not None and self.settings.updates is not None and not self.turns.ended:
+            self.update_timer = self.clock.call_at(self.clock.now + self.settings.updates, self._update)
 
     def _update(self) -> None:
         self.update_timer = None  # armed again by what comes next: nothing changes by itself
@@ -271,3 +249,18 @@ class Shell:
             if timer is not None:
                 timer.cancel()
         self.mark_timer = self.update_timer = None
+
+
+class Made(Generic[K]):
+    """An operator, and the counts of its newest subscription."""
+
+    def __init__(self, settings: Settings[K]) -> None:
+        self._settings = settings
+        self._newest = settings.kernel()
+
+    def _subscribed(self, source: Observable[Any]) -> Observable[Any]:
+        def subscribe(observer: abc.ObserverBase[Any], scheduler: abc.SchedulerBase | None = None) -> abc.DisposableBase:
+            kernel = self._newest = self._settings.kernel()
+            return Shell(self._settings, kernel, observer, scheduler).run(source)
+
+        return Observable(subscribe)

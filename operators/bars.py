@@ -10,17 +10,19 @@ from typing import Any, Generic, Literal, TypeVar, overload
 from reactivex import Observable, abc
 
 from rxfeed.by import By, several
-from rxfeed.frame import Frame
+from rxfeed.frame import Frame, is_frame, name_of
 from rxfeed.instrument import Instruments, by_symbol
+from rxfeed.kernels.bars.fill import Filler
 from rxfeed.kernels.bars.kernel import BarsKernel, BarsStats
+from rxfeed.kernels.by.kernel import ByKernel, ByStats, no_partials
 from rxfeed.model import Bar, Reject, Tick
 from rxfeed.scheduler import Timed, clock_of
 from rxfeed.sessions import Session
 from rxfeed.times import Duration, nanoseconds
 from rxfeed.windows import Anchor, Windows
 
-from ._bars_shell import Settings, Shell
-from ._by_shell import ByBars, BySettings
+from ._bars_settings import Settings
+from ._bars_shell import Made
 from ._sink import sink
 
 Out = TypeVar("Out", Bar, Frame[Bar])
@@ -35,17 +37,17 @@ _REASONS = {
 }
 
 
-class Bars(Generic[Out]):
+class Bars(Made[BarsKernel], Generic[Out]):
     """What `bars` returns: an operator, and the counts of its newest subscription."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._newest: BarsKernel = settings.kernel()
+    def __init__(self, windows: Windows, settings: Settings[BarsKernel]) -> None:
+        super().__init__(settings)
+        self._windows = windows
 
     @property
     def windows(self) -> Windows:
         """The timeframes, session and anchor, for other operators that must agree with this one."""
-        return self._settings.windows
+        return self._windows
 
     @property
     def stats(self) -> BarsStats:
@@ -60,11 +62,33 @@ class Bars(Generic[Out]):
     def __call__(
         self, source: Observable[Tick] | Observable[Frame[Tick]] | Observable[Bar] | Observable[Any]
     ) -> Observable[Out]:
-        def subscribe(observer: abc.ObserverBase[Any], scheduler: abc.SchedulerBase | None = None) -> abc.DisposableBase:
-            kernel = self._newest = self._settings.kernel()
-            return Shell(self._settings, kernel, observer, scheduler).run(source)
+        return self._subscribed(source)
 
-        return Observable(subscribe)
+
+class ByBars(Made[ByKernel], Generic[Out]):
+    """What `bars(by=...)` returns: an operator, and the counts of its newest subscription."""
+
+    def __init__(self, kinds: tuple[By, ...], settings: Settings[ByKernel]) -> None:
+        super().__init__(settings)
+        self._kinds = kinds
+
+    @property
+    def by(self) -> tuple[By, ...]:
+        """What its bars are measured by."""
+        return self._kinds
+
+    @property
+    def stats(self) -> ByStats:
+        """Ticks by what became of them: received = closed + open + rejected + outside_session."""
+        return self._newest.stats
+
+    @property
+    def rejected(self) -> dict[str, int]:
+        """Rejected ticks by rule: `finite` and `late`."""
+        return self._newest.rejected
+
+    def __call__(self, source: Observable[Tick] | Observable[Frame[Tick]] | Observable[Any]) -> Observable[Out]:
+        return self._subscribed(source)
 
 
 @overload
@@ -207,20 +231,23 @@ def bars(
         raise ValueError("timeframes must be 1 to 32, got 0; or give by, such as by.ticks(1000)")
     if updates is not None and nanoseconds(updates, name="updates") == 0:
         raise ValueError(f"updates must be more than 0, got {updates!r}")
-    if by is not None:
-        return ByBars(
-            BySettings(
-                kinds=several(by),
-                session=session if session is not None else "24x7",
-                lateness=nanoseconds(lateness, name="lateness"),
-                updates=None if updates is None else nanoseconds(updates, name="updates"),
-                grace=None if grace is None else nanoseconds(grace, name="grace"),
-                instruments=by_symbol(instruments),
-                rejects=sink(rejects),
-                frames=frames,
-                clock=clock_of(scheduler),
-            )
+    late, named = nanoseconds(lateness, name="lateness"), by_symbol(instruments)
+
+    def settings(kernel: Callable[[], Any], filler: Any, refusal: Callable[[object], Exception]) -> Settings[Any]:
+        return Settings(
+            kernel=kernel,
+            filler=filler,
+            refusal=refusal,
+            updates=None if updates is None else nanoseconds(updates, name="updates"),
+            grace=None if grace is None else nanoseconds(grace, name="grace"),
+            rejects=sink(rejects),
+            frames=frames,
+            clock=clock_of(scheduler),
         )
+
+    if by is not None:
+        kinds, hours = several(by), session if session is not None else "24x7"
+        return ByBars(kinds, settings(lambda: ByKernel(kinds, session=hours, lateness=late, instruments=named), None, _no_by))
     if len(timeframes) == 1 and isinstance(timeframes[0], Windows):
         if session is not None or anchor is not None:
             raise ValueError("session and anchor belong to the Windows value; give them there")
@@ -232,18 +259,26 @@ def bars(
         windows = Windows(*names, session=session if session is not None else "24x7", anchor=anchor or "session")
     if fill not in (None, "previous"):
         raise ValueError(f'fill must be "previous" or None, got {fill!r}')
+    back = nanoseconds("10m" if horizon is None else horizon, name="horizon")
     return Bars(
-        Settings(
-            windows=windows,
-            lateness=nanoseconds(lateness, name="lateness"),
-            horizon=nanoseconds("10m" if horizon is None else horizon, name="horizon"),
-            updates=None if updates is None else nanoseconds(updates, name="updates"),
-            fill=fill is not None,
-            grace=None if grace is None else nanoseconds(grace, name="grace"),
-            instruments=by_symbol(instruments),
-            rejects=sink(rejects),
-            frames=frames,
-            fast=fast,
-            clock=clock_of(scheduler),
-        )
+        windows,
+        settings(
+            lambda: BarsKernel(windows, lateness=late, horizon=back, instruments=named, fast=fast),
+            None if fill is None else _filler,
+            _no_bars,
+        ),
     )
+
+
+def _filler(kernel: BarsKernel) -> Filler:
+    return Filler(kernel.plan)
+
+
+def _no_bars(element: object) -> Exception:
+    return TypeError(f"bars takes Tick, Frame[Tick] or partial Bar, got {name_of(element)}")
+
+
+def _no_by(element: object) -> Exception:
+    if is_frame(element) and element.kind is Bar:
+        return no_partials(element)
+    return TypeError(f"bars(by=...) takes Tick or Frame[Tick], got {name_of(element)}")

@@ -417,7 +417,7 @@ def test_a_large_frame_is_the_same_as_its_pieces(frames: bool) -> None:
 
 
 def test_an_error_in_a_later_piece_comes_after_the_bars_of_the_earlier(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(f"{ops.__name__}._by_shell.FRAME_ROWS", 4)
+    monkeypatch.setattr("rxfeed.kernels.by.kernel.FRAME_ROWS", 4)
     rows = [tick(at, 100, seq=at) for at in range(9)]
     rows[7] = tick(7, 1e300, seq=7)
     feed = untimed(ops.bars(by=[TWO, by.renko(5)]), frame(rows))

@@ -12,7 +12,7 @@ import msgspec
 import polars as pl
 
 from rxfeed.by import By
-from rxfeed.errors import InputError
+from rxfeed.errors import InputError, PartialRefused
 from rxfeed.frame import Frame
 from rxfeed.instrument import Instruments
 from rxfeed.kernels.bars.plan import Tally
@@ -81,9 +81,25 @@ class ByKernel:
         self.rows = RowLane(self.plan, self.tally)
         self._frames = FrameLane(self.plan, self.tally, self.rows)
         self.tick = self.rows.tick
-        """Take one tick; return the bars it closes; None if nothing is to be emitted and nothing was rejected."""
+        """Take one tick; return the bars it closes; None if it closes none, nothing was rejected and nothing is due sooner."""
 
     # --- input
+
+    def run(self, ticks: list[Tick], out: list[Bar]) -> None:
+        """Take ticks one after another and append what they close to `out`, also when one of them raises."""
+        tick = self.tick
+        for t in ticks:
+            bars = tick(t)
+            if bars:
+                out += bars
+
+    def partial(self, bar: Bar) -> list[Bar]:
+        """Refuse a partial bar.
+
+        Raises:
+            PartialRefused: always.
+        """
+        raise no_partials(bar)
 
     def frame(self, frame: Frame[Tick]) -> list[Bar]:
         """Take a frame of ticks; return the bars it closes, as rows."""
@@ -116,6 +132,16 @@ class ByKernel:
     def due(self) -> int | None:
         """The watermark at which something is let in or closed next; None when nothing waits."""
         return self.rows.due()
+
+    def opened_before(self, time: int) -> bool:
+        """Whether something that is due before `time` has come since this was last asked."""
+        earliest, self.rows.earliest = self.rows.earliest, FOREVER
+        return earliest < time
+
+    def watermark(self, symbol: str) -> int | None:
+        """One symbol's watermark; None before its first tick."""
+        found = self.rows.symbols.get(symbol)
+        return None if found is None else found.mark
 
     def watermarks(self) -> dict[str, int]:
         """The watermark of every symbol that has one."""
@@ -213,11 +239,23 @@ class ByKernel:
         self.rows.symbols.clear()
         self.rows.symbols.update(symbols)
 
+    @property
+    def most_rows(self) -> int:
+        """Larger frames are cut to this."""
+        return FRAME_ROWS
+
     def _cut(self, frame: Frame[Tick]) -> list[Frame[Tick]]:
         rows = len(frame)
         if rows <= FRAME_ROWS:
             return [frame] if rows else []
         return [frame.slice(at, FRAME_ROWS) for at in range(0, rows, FRAME_ROWS)]
+
+
+def no_partials(got: object) -> PartialRefused:
+    """Return the error that says why partial bars are refused."""
+    return PartialRefused(
+        f"bars(by=...) takes ticks only: a partial bar does not say at which of its ticks a threshold was reached, got {got}"
+    )
 
 
 def _open_bars(s: Symbol) -> list[Bar]:

@@ -25,7 +25,8 @@ class RowLane:
         self.plan, self.tally = plan, tally
         self.symbols: dict[str, Symbol] = {}
         self.earliest = FOREVER
-        """The least watermark at which something is due of what was opened or held since somebody set this to FOREVER."""
+        """The least watermark at which something is due of what was opened or held since somebody set this to FOREVER. A tick
+        that lowers it is not answered with None."""
         self._put = self._make_put()
         self.tick: Callable[[Tick], list[Bar] | None] = self._make_tick()
 
@@ -108,6 +109,7 @@ class RowLane:
 
     def _arrive(self, s: Symbol | None, t: Tick) -> list[Bar] | None:
         """Judge a tick, and let it in or hold it."""
+        earliest = self.earliest
         plan, tally = self.plan, self.tally
         time, price, seq = t.time, t.price, +t.seq
         notional = price * t.size  # of wrong types, fails here
@@ -141,7 +143,7 @@ class RowLane:
         if t.symbol not in self.symbols:
             self.symbols[t.symbol] = s
             return out
-        return out or None
+        return out if out or self.earliest < earliest else None
 
     def _take(self, s: Symbol, t: Tick) -> list[Bar]:
         if not self.plan.lateness:

@@ -72,7 +72,7 @@ BY = TICKS.but(
     variant="by ticks and volume",
     make=lambda _: ops.bars(by=[by.ticks(3), by.volume(2)], lateness="500ms"),
     takes=frozenset({"Tick", "Frame[Tick]", "Bar", "Frame[Bar]"}),  # of bars it says more than that they are of a wrong type
-    lanes=["rows", "frames"],
+    lanes=["rows", "runs", "frames"],
     at_completion=[
         "A volume(2) 4.3: 105-106 x2 r0",
         "A ticks(3) 4.3: 105-107 x3 r0",
@@ -95,7 +95,7 @@ SPECIMENS = [
     BY.but(
         variant="by renko, with updates",
         make=lambda _: ops.bars(by=by.renko(1.0), lateness="500ms", updates="1s"),
-        lanes=["rows"],
+        lanes=["rows", "runs"],
         at_completion=["A renko(1) 6: 105-106 x1 r0", "A renko(1) 6.1: 106-107 x1 r0", "B renko(1) 1: 50-51 x2 r0 GAP"],
     ),
     BY.but(
@@ -108,7 +108,7 @@ SPECIMENS = [
             "B notional(150) 1: 50-51 x2 r0 PARTIAL GAP",
         ],
         callbacks={},
-        same_in_both=False,  # by a clock, a frame is as late as its first row
+        same_in_both=False,  # by a clock, a frame or a run is as late as its first row
     ),
     TICKS.but(variant="by the frame lane", world=FrameLane, lanes=["frames"], cut=3),
     TICKS.but(
