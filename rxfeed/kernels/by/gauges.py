@@ -6,6 +6,7 @@ What a gauge compares is integers, or floats that are only compared and never su
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from copy import copy
 from datetime import date
@@ -52,7 +53,7 @@ class Aim:
         self.up, self.down = math.inf, -math.inf
 
 
-class Gauge:
+class Gauge(ABC):
     """The open bar of one `By` of one symbol: `part` holds its ticks but for those of the symbol's base."""
 
     __slots__ = ("flags", "last_start", "name", "part")
@@ -73,14 +74,14 @@ class Gauge:
         """Begin a session."""
         self.flags = GAP if gap else 0
 
+    @abstractmethod
     def reached(self, base: Part, price: float, size: int, notional: float) -> bool:
         """Return whether this tick, which comes after `base`, closes the bar. What it means is settled by `take`."""
-        raise NotImplementedError
 
-    def take(self, price: float, hit: bool) -> None:
+    def take(self, price: float, hit: bool) -> None:  # noqa: B027  # most have nothing to settle
         """Settle the tick that `reached` was asked about."""
 
-    def aim(self, aim: Aim) -> None:
+    def aim(self, aim: Aim) -> None:  # noqa: B027  # `tops` is asked instead where there is none
         """Lower the aims to where this gauge must be asked."""
 
     def closed(self, symbol: str, day: date, flags: int = 0) -> list[Bar]:
@@ -89,9 +90,9 @@ class Gauge:
         self.last_start, self.flags, self.part = bar.start, 0, Part()
         return [bar]
 
+    @abstractmethod
     def ends(self, block: Block, lo: int, hi: int, part: Part) -> Ints:
         """Return where in `lo` to `hi` bars close: the number of the row after; `part` is what the first one begins with."""
-        raise NotImplementedError
 
 
 class TicksGauge(Gauge):
