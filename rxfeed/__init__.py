@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rxfeed.clock import Clock, LiveClock, LoopClock, ReplayClock, VirtualClock
     from rxfeed.errors import InputError, Overflow, PartialRefused, RxfeedError
     from rxfeed.failures import Failure
+    from rxfeed.feeds.projectx import Gateway
     from rxfeed.feeds.replay import replay
     from rxfeed.feeds.synthetic import synthetic
     from rxfeed.frame import Frame
@@ -41,6 +42,7 @@ __all__ = [
     "Flag",
     "Frame",
     "Gap",
+    "Gateway",
     "InputError",
     "Instrument",
     "LiveClock",
@@ -75,6 +77,7 @@ _HOMES: Final = {
     "rxfeed.clock": ("Clock", "LiveClock", "LoopClock", "ReplayClock", "VirtualClock"),
     "rxfeed.errors": ("InputError", "Overflow", "PartialRefused", "RxfeedError"),
     "rxfeed.failures": ("Failure",),
+    "rxfeed.feeds.projectx": ("Gateway",),
     "rxfeed.feeds.replay": ("replay",),
     "rxfeed.feeds.synthetic": ("synthetic",),
     "rxfeed.frame": ("Frame",),

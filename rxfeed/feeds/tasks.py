@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any
 
 from rxfeed.failures import tell
@@ -25,22 +26,31 @@ class Tasks:
     def __len__(self) -> int:
         return len(self._running)
 
-    def start(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
-        """Start a task. What it raises is told once, by the log.
+    def start(self, work: Coroutine[Any, Any, Any], name: str, *, heard: bool = False) -> asyncio.Task[Any]:
+        """Start a task.
 
         Args:
             work: what it does.
             name: what it is called, after its owner; never with a token in it.
+            heard: somebody waits for it, and hears what it raises; else that is told once, by the log.
+
+        Raises:
+            RuntimeError: no asyncio loop is running.
         """
-        task = asyncio.get_running_loop().create_task(work, name=f"rxfeed {self._owner}: {name}")
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            work.close()
+            raise RuntimeError(f"{self._owner} needs a running asyncio loop: subscribe inside one") from None
+        task = loop.create_task(work, name=f"rxfeed {self._owner}: {name}")
         self._running[task] = None
-        task.add_done_callback(self._done)
+        task.add_done_callback(partial(self._done, heard))
         return task
 
-    def _done(self, task: asyncio.Task[Any]) -> None:
+    def _done(self, heard: bool, task: asyncio.Task[Any]) -> None:
         self._running.pop(task, None)
         error = None if task.cancelled() else task.exception()
-        if isinstance(error, Exception):
+        if not heard and isinstance(error, Exception):
             tell(None, task.get_name(), "source", error)
 
     async def settled(self) -> None:

@@ -195,6 +195,10 @@ class Transport:
     async def close(self) -> None:
         """Close the session and every connection of it. What is asked for afterwards raises RuntimeError."""
         self._closed = True
+        await self.release()
+
+    async def release(self) -> None:
+        """Close the session and every connection of it for now; what is asked for afterwards opens another."""
         session, self._session = self._session, None
         if session is not None:
             await session.close()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from itertools import compress
+from typing import Any, Final, cast
 
 import numpy as np
 from reactivex import abc
 
 from rxfeed.failures import stage_of, tell
+from rxfeed.frame import Frame
 from rxfeed.runs import run_into
 
 from .decode import Drained
@@ -42,18 +44,17 @@ class Outlet:
 
     def give(self, batch: Batch) -> None:
         """Give the subscriber its elements of a batch. If it raises it is told of, and gets nothing more."""
-        keys = self._keys
-        if self.over or (keys is not None and keys.isdisjoint(batch.of)):
+        keys = batch.of if self._keys is None else self._keys
+        if self.over or keys.isdisjoint(batch.of):
             return
-        whole = keys is None or batch.of <= keys
+        wanted = None if batch.of <= keys else [key in keys for key in batch.keys]
         try:
             if self._frames:
-                assert isinstance(batch, Drained)
-                frame: Any = batch.frame()
-                self._observer.on_next(frame if whole else frame.filter(np.array([key in keys for key in batch.keys])))
+                frame: Frame[Any] = cast("Drained[Any]", batch).frame()  # only these kinds have frames
+                self._observer.on_next(frame if wanted is None else frame.filter(np.array(wanted)))
             else:
                 rows = batch.rows()
-                self.rows(rows if whole else [row for row, key in zip(rows, batch.keys, strict=True) if key in keys])
+                self.rows(rows if wanted is None else list(compress(rows, wanted)))
         except Exception as error:  # noqa: BLE001  # one subscriber's fault is not the others'
             self._failed(error)
 
@@ -86,6 +87,12 @@ class Outlet:
             self.over = True
             self._observer.on_error(error)
 
+    def complete(self) -> None:
+        """End it: there will be no more."""
+        if not self.over:
+            self.over = True
+            self._observer.on_completed()
+
     def close(self) -> None:
         """Give nothing more."""
         self.over = True
@@ -94,5 +101,3 @@ class Outlet:
         self.over = True
         tell(None, f"{stage_of(self._observer)}, a subscriber of {self.kind.name}", "on_next", error)
         self._on_end(self)
-
-

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from rxfeed.feeds.signalr.codec import Call
-from rxfeed.feeds.signalr.connection import Connection, ConnectionStats, Timing, connect
+from rxfeed.feeds.signalr.connection import DEFAULT, Connection, ConnectionStats, Timing, connect
 
-__all__ = ["Call", "Connection", "ConnectionStats", "Timing", "connect"]
+__all__ = ["DEFAULT", "Call", "Connection", "ConnectionStats", "Timing", "connect"]

@@ -1,0 +1,291 @@
+"""The ProjectX gateway: trades, quotes, depth and one's own orders as observables, and what REST knows as calls."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from random import Random
+from types import TracebackType
+from typing import Any, Final, Literal, NamedTuple, Self, overload
+
+import aiohttp
+from reactivex import Observable
+
+from rxfeed.clock import Clock, LiveClock
+from rxfeed.errors import CredentialsError
+from rxfeed.feeds.signalr import DEFAULT, Timing, connect
+from rxfeed.feeds.tasks import Tasks
+from rxfeed.feeds.transport import Transport
+from rxfeed.frame import Frame
+from rxfeed.model import Depth, Quote, Tick, Undecoded
+
+from .contracts import Contract, Contracts
+from .credentials import Credentials, credentials_from
+from .deployment import Deployment, deployment_from
+from .hub import Hub, HubStats
+from .kinds import ACCOUNTS, DEPTH, FILLS, KINDS, ORDERS, POSITIONS, QUOTES, TRADES, HubName, Kind
+from .link import Counters, Link
+from .login import Login
+from .opening import OnLost, once
+from .rest import Rest
+from .symbols import symbol_of
+from .user import Account, Fill, Order, Position
+
+
+class GatewayStats(NamedTuple):
+    """What a gateway is doing."""
+
+    market: HubStats
+    user: HubStats
+    logins: int
+    undecoded: int
+    """Elements and messages that could not be read."""
+
+
+class Gateway:
+    """A gateway, with one connection to each of its hubs while somebody needs it.
+
+    Streams connect when they are subscribed to, share connections and subscriptions, and end with an error when the connection
+    is lost. Use it as an `async with` block, or `close` it.
+
+    Args:
+        credentials: who we are; by default those of the environment (RXFEED_USER and RXFEED_KEY, or RXFEED_CREDENTIALS, or
+            PROJECT_X_USERNAME and PROJECT_X_API_KEY).
+        deployment: which gateway; by default the one that RXFEED_GATEWAY names, else TopstepX.
+        session: makes the aiohttp session; by default one over real sockets.
+        clock: what time elements were received at; by default the machine's.
+        random: decides on the jitter of what is tried again.
+        timing: pings and timeouts of the hubs.
+        live: the exchange's live data, rather than that of the simulated subscription which most users have.
+        rejects: called with what could not be read. It is counted in any case.
+        tls: whom to trust; by default as aiohttp does.
+
+    Raises:
+        CredentialsError: none are given, or half of them, or others can read the file.
+        AddressRefused: an address that no token may be sent to.
+
+    Example:
+        >>> from rxfeed import operators as ops
+        >>> async def main():
+        ...     async with Gateway() as gateway:
+        ...         bars = gateway.trades("MNQ").pipe(ops.validate(), ops.bars("1m", session="CME"))
+        ...         async for bar in bars.pipe(ops.to_async_iter()):
+        ...             print(bar)
+    """
+
+    def __init__(
+        self,
+        credentials: Credentials | None = None,
+        *,
+        deployment: Deployment | None = None,
+        session: Callable[[], aiohttp.ClientSession] | None = None,
+        clock: Clock | None = None,
+        random: Random | None = None,
+        timing: Timing = DEFAULT,
+        live: bool = False,
+        rejects: Callable[[Undecoded], object] | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        found = credentials_from(os.environ) if credentials is None else credentials
+        if found is None:
+            raise CredentialsError("no credentials: set RXFEED_USER and RXFEED_KEY, or RXFEED_CREDENTIALS to a file of yours")
+        self.deployment: Final = deployment_from(os.environ) if deployment is None else deployment
+        self._clock = LiveClock() if clock is None else clock
+        self._timing, self._rejects = timing, rejects
+        self._undecoded = 0
+        self._tasks = Tasks(f"gateway {self.deployment.name}")
+        self._transport = Transport(session, origins=self.deployment.origins, tls=tls)
+        rest = Rest(self._transport, self.deployment, random=random or Random())  # noqa: S311
+        self._login = Login(rest, found)
+        self._contracts = Contracts(self._login, live=live)
+        self._counters = Counters()
+        self._holders = 0
+        self._hubs = {name: self._hub(name) for name in ("market", "user")}
+
+    def __repr__(self) -> str:
+        return f"Gateway({self.deployment})"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    @property
+    def stats(self) -> GatewayStats:
+        """What it is doing now."""
+        return GatewayStats(self._hubs["market"].stats, self._hubs["user"].stats, self._login.logins, self._undecoded)
+
+    # Streams of the market
+
+    @overload
+    def trades(self, *symbols: str, frames: Literal[False] = False) -> Observable[Tick]: ...
+    @overload
+    def trades(self, *symbols: str, frames: Literal[True]) -> Observable[Frame[Tick]]: ...
+    def trades(self, *symbols: str, frames: bool = False) -> Observable[Any]:
+        """Stream trades.
+
+        Args:
+            symbols: roots ("MNQ": its active contract), contracts ("MNQZ26", "MNQZ6") or ids; one or more.
+            frames: a frame of all that one drain of the socket brought, rather than ticks one by one.
+
+        Returns:
+            An observable that must be subscribed to in a running asyncio loop. It errors with UnknownContract for a symbol
+            that is not known, and with ConnectionLost when the connection is lost; it completes when the gateway is closed.
+        """
+        return self._market(TRADES, symbols, frames=frames)
+
+    @overload
+    def quotes(self, *symbols: str, frames: Literal[False] = False) -> Observable[Quote]: ...
+    @overload
+    def quotes(self, *symbols: str, frames: Literal[True]) -> Observable[Frame[Quote]]: ...
+    def quotes(self, *symbols: str, frames: bool = False) -> Observable[Any]:
+        """Stream quotes as they are sent: of each, only what has changed (`ops.latest_quote` makes them whole).
+
+        Arguments and end are those of `trades`.
+        """
+        return self._market(QUOTES, symbols, frames=frames)
+
+    @overload
+    def depth(self, *symbols: str, frames: Literal[False] = False) -> Observable[Depth]: ...
+    @overload
+    def depth(self, *symbols: str, frames: Literal[True]) -> Observable[Frame[Depth]]: ...
+    def depth(self, *symbols: str, frames: bool = False) -> Observable[Any]:
+        """Stream the changes of order books (`ops.order_book` makes books of them); a reset begins each.
+
+        Arguments and end are those of `trades`.
+        """
+        return self._market(DEPTH, symbols, frames=frames)
+
+    # Streams of the user
+
+    def accounts(self) -> Observable[Account]:
+        """Stream changes of one's accounts. It ends as `trades` does."""
+
+        async def topics() -> list[tuple[str, Any]]:
+            return [("accounts", None)]
+
+        return self._hubs["user"].stream(ACCOUNTS, topics, "accounts", frames=False, everything=True)
+
+    def orders(self, account: int) -> Observable[Order]:
+        """Stream changes of an account's orders. It ends as `trades` does.
+
+        Args:
+            account: its id.
+        """
+        return self._of_account(ORDERS, account)
+
+    def positions(self, account: int) -> Observable[Position]:
+        """Stream changes of an account's positions. It ends as `trades` does.
+
+        Args:
+            account: its id.
+        """
+        return self._of_account(POSITIONS, account)
+
+    def fills(self, account: int) -> Observable[Fill]:
+        """Stream an account's own trades. It ends as `trades` does.
+
+        Args:
+            account: its id.
+        """
+        return self._of_account(FILLS, account)
+
+    # Calls
+
+    async def contract(self, symbol: str) -> Contract:
+        """Return the contract that a root ("MNQ"), a contract ("MNQZ26") or an id means.
+
+        Raises:
+            UnknownContract: there is none; the text tells what is like it.
+            FeedError: the gateway cannot be asked, or refuses.
+        """
+        async with self.held():
+            return await self._contracts.resolve(symbol)
+
+    async def contracts(self, text: str) -> list[Contract]:
+        """Return the contracts that the gateway finds for a text.
+
+        Raises:
+            FeedError: the gateway cannot be asked, or refuses.
+        """
+        async with self.held():
+            return await self._contracts.search(text)
+
+    def connect_once(self, hub: HubName = "market") -> Observable[Link]:
+        """Return one connection of a hub as an observable, for whoever wants to decide on what follows a loss.
+
+        It emits the open link and errors when that is lost, and never tries again. Each subscription is a connection of its
+        own; disposing of it closes the connection.
+
+        Args:
+            hub: "market" or "user".
+        """
+        url = self.deployment.market if hub == "market" else self.deployment.user
+        kinds = [kind for kind in KINDS if kind.hub == hub]
+
+        async def open(on_lost: OnLost) -> Link:
+            return await self._open(url, kinds, on_lost)
+
+        return once(open, name=url, tasks=self._tasks, held=self.held)
+
+    async def close(self) -> None:
+        """Complete all streams and close all connections. May be called again."""
+        for hub in self._hubs.values():
+            hub.close()
+        await self._tasks.settled()
+        await self._login.close()
+        await self._transport.close()
+
+    @asynccontextmanager
+    async def held(self) -> AsyncGenerator[None, None]:
+        """Keep the HTTP session open between calls and streams; it is closed with the last who needs it."""
+        self._holders += 1
+        try:
+            yield
+        finally:
+            self._holders -= 1
+            if not self._holders:
+                await self._transport.release()
+
+    def _hub(self, name: HubName) -> Hub:
+        return Hub(f"the {name} hub of {self!r}", self.connect_once(name), clock=self._clock, tasks=self._tasks)
+
+    def _market(self, kind: Kind, symbols: tuple[str, ...], *, frames: bool) -> Observable[Any]:
+        if not symbols or not all(symbols):
+            raise ValueError(
+                f'{kind.name} needs one symbol or more, such as "MNQ", got {", ".join(map(repr, symbols)) or "none"}'
+            )
+
+        async def topics() -> list[tuple[str, Any]]:
+            found = {contract.symbol: contract.id for contract in [await self.contract(symbol) for symbol in symbols]}
+            return list(found.items())
+
+        return self._hubs["market"].stream(kind, topics, f"{kind.name} {' '.join(symbols)}", frames=frames)
+
+    def _of_account(self, kind: Kind, account: int) -> Observable[Any]:
+        async def topics() -> list[tuple[str, Any]]:
+            return [(str(account), account)]
+
+        return self._hubs["user"].stream(kind, topics, f"{kind.name} {account}", frames=False)
+
+    async def _open(self, url: str, kinds: list[Kind], on_lost: OnLost) -> Link:
+        link = Link(
+            kinds, clock=self._clock, counters=self._counters, symbol_of=symbol_of, reject=self._reject, on_lost=on_lost
+        )  # fmt: skip
+        token = await self._login.token()
+        connection = await connect(
+            self._transport, url, token=token, place=self.deployment.place, negotiate=self.deployment.negotiate,
+            targets=link.targets, on_calls=link.on_calls, on_garbage=link.on_garbage, on_lost=link.lost, timing=self._timing,
+        )  # fmt: skip
+        link.connected(connection)
+        return link
+
+    def _reject(self, undecoded: Undecoded) -> None:
+        self._undecoded += 1
+        if self._rejects is not None:
+            self._rejects(undecoded)
