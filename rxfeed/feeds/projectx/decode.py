@@ -186,7 +186,7 @@ class Decoder(ABC, Generic[R]):
     def _bad(self, bad: Bad) -> None:
         self._received += 1
         self._rejected += 1
-        symbol = bad.contract and self._symbols.get(bad.contract, bad.contract)
+        symbol = bad.contract and self._symbol_of(bad.contract)
         self._reject(Undecoded(self.source, bad.text, bad.reason, symbol, self._now))
 
 
