@@ -1,5 +1,9 @@
-"""Simulated time for tests: a loop on which days pass in seconds, and a network in memory. The same seed, the same run."""
+"""Simulated worlds for tests: days pass in seconds, networks and disks lie in memory and fail on demand.
 
+What runs in one is unchanged: asyncio, aiohttp's client and server. The same seed gives the same run, to the byte.
+"""
+
+from rxfeed.testing.disk import SimulatedDisk
 from rxfeed.testing.errors import (
     Deadlock,
     LeftOver,
@@ -9,6 +13,7 @@ from rxfeed.testing.errors import (
     SimulationError,
     Unhandled,
 )
+from rxfeed.testing.logs import Logs
 from rxfeed.testing.loop import VirtualLoop
 from rxfeed.testing.network import MemoryNetwork
 from rxfeed.testing.simulation import Simulation, simulate
@@ -18,8 +23,10 @@ __all__ = [
     "LeftOver",
     "LimitReached",
     "Livelock",
+    "Logs",
     "MemoryNetwork",
     "NotSimulated",
+    "SimulatedDisk",
     "Simulation",
     "SimulationError",
     "Unhandled",

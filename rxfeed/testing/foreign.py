@@ -7,6 +7,7 @@ the global `random`. All its other timers are the loop's.
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from importlib import import_module
@@ -18,11 +19,12 @@ from rxfeed.times import SECOND
 
 
 class _World(NamedTuple):
+    loop: asyncio.AbstractEventLoop
     clock: Clock
     random: Random
 
 
-_worlds: Final[dict[asyncio.AbstractEventLoop, _World]] = {}
+_worlds: Final[dict[int, _World]] = {}  # by thread
 _replaced: Final[list[tuple[Any, str, Any]]] = []
 
 
@@ -39,14 +41,19 @@ class _Instead:
 
 @contextmanager
 def foreign_clocks(loop: asyncio.AbstractEventLoop, clock: Clock, random: Random) -> Generator[None]:
-    """Have aiohttp on `loop` use its time, `clock` and `random`; on any other loop it uses what it always does."""
+    """Have aiohttp in this thread use the time of `loop`, `clock` and `random`; elsewhere it uses what it always does."""
     if not _worlds:
         _replace()
-    _worlds[loop] = _World(clock, random)
+    thread = threading.get_ident()
+    around = _worlds.get(thread)
+    _worlds[thread] = _World(loop, clock, random)
     try:
         yield
     finally:
-        del _worlds[loop]
+        if around is None:
+            del _worlds[thread]
+        else:
+            _worlds[thread] = around
         while not _worlds and _replaced:
             module, name, was = _replaced.pop()
             setattr(module, name, was)
@@ -67,22 +74,21 @@ def _replace() -> None:
             setattr(module, name, make(was))
 
 
-def _world() -> tuple[asyncio.AbstractEventLoop | None, _World | None]:
-    loop = asyncio._get_running_loop()  # noqa: SLF001
-    return loop, None if loop is None else _worlds.get(loop)
+def _world() -> _World | None:
+    return _worlds.get(threading.get_ident())
 
 
 def _monotonic(was: Callable[[], float]) -> Callable[[], float]:
     def monotonic() -> float:
-        loop, world = _world()
-        return was() if loop is None or world is None else loop.time()
+        world = _world()
+        return was() if world is None else world.loop.time()
 
     return monotonic
 
 
 def _time(was: Callable[[], float]) -> Callable[[], float]:
     def time() -> float:
-        _, world = _world()
+        world = _world()
         return was() if world is None else world.clock.now / SECOND
 
     return time
@@ -90,7 +96,7 @@ def _time(was: Callable[[], float]) -> Callable[[], float]:
 
 def _shuffle(was: Callable[[list[Any]], None]) -> Callable[[list[Any]], None]:
     def shuffle(items: list[Any]) -> None:
-        _, world = _world()
+        world = _world()
         (was if world is None else world.random.shuffle)(items)
 
     return shuffle

@@ -11,10 +11,11 @@ import asyncio
 import math
 from asyncio.base_events import BaseEventLoop
 from collections import deque
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextvars import Context
 from heapq import heappush
 from typing import Any, Final, TypeVar, TypeVarTuple, Unpack
+from weakref import WeakSet
 
 from rxfeed.testing.errors import Deadlock, LimitReached, Livelock
 from rxfeed.testing.refusals import Refusals
@@ -89,6 +90,7 @@ class VirtualLoop(Refusals, BaseEventLoop):
 
     _scheduled: list[VirtualTimer]
     _ready: deque[asyncio.Handle]
+    _asyncgens: WeakSet[AsyncGenerator[Any, Any]]
 
     def __init__(self) -> None:
         super().__init__()
@@ -116,6 +118,11 @@ class VirtualLoop(Refusals, BaseEventLoop):
     def busy(self) -> bool:
         """Return whether anything is ready to run now."""
         return any(not handle.cancelled() for handle in self._ready)
+
+    def open_generators(self) -> list[str]:
+        """Return the names of the async generators that were begun and not ended, sorted."""
+        generators: list[Any] = list(self._asyncgens)
+        return sorted(generator.__qualname__ for generator in generators if generator.ag_frame is not None)
 
     def call_at(
         self, when: float, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None

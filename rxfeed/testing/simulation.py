@@ -14,8 +14,10 @@ from random import Random
 from typing import Any, Final, TypeVar
 
 from rxfeed.clock import LoopClock
+from rxfeed.testing.disk import SimulatedDisk
 from rxfeed.testing.errors import LeftOver, SimulationError, Unhandled
 from rxfeed.testing.foreign import foreign_clocks
+from rxfeed.testing.logs import Logs, captured
 from rxfeed.testing.loop import VirtualLoop
 from rxfeed.testing.network import MemoryNetwork
 from rxfeed.testing.waiting import describe_task, listed, pending
@@ -44,6 +46,10 @@ class Simulation:
         """The chance of the code under test. The network and the disk have their own, of the same seed."""
         self.network = MemoryNetwork(Random(f"network {seed}"))  # noqa: S311
         """The network."""
+        self.disk = SimulatedDisk(Random(f"disk {seed}"))  # noqa: S311
+        """The disk."""
+        self.logs = Logs()
+        """What was logged by loguru."""
         self.errors: list[Unhandled] = []
         """What went wrong where nobody waited for it; `simulate` raises the first. Clear it where that is expected."""
         self.loop.set_exception_handler(self._note)
@@ -102,6 +108,7 @@ def simulate(
     loop.limit = most
     with ExitStack() as world:
         world.callback(loop.close)
+        world.enter_context(captured(simulation.logs, simulation.clock, start_ns))
         world.enter_context(foreign_clocks(loop, simulation.clock, simulation.random))
         world.callback(_end, simulation)
         result = loop.run_until_complete(_awaited(main(simulation)))
@@ -127,6 +134,8 @@ def _check(simulation: Simulation) -> None:
     # A closed WebSocket of aiohttp's leaves the timer of its heartbeat, which then does nothing.
     left += [f"timer at {timer.describe()}" for timer in simulation.loop.set_timers() if timer.owner != "aiohttp"]
     left += [f"connection {end!r}" for end in simulation.network.open]
+    left += [f"file {file!r}" for file in simulation.disk.open]
+    left += [f"async generator {name}" for name in simulation.loop.open_generators()]
     if left:
         raise LeftOver(f"main has ended at {simulation.loop.time():.9g} s, and these have not:{listed(left)}")
     if simulation.errors:
