@@ -178,16 +178,18 @@ class Decoder(ABC, Generic[R]):
             try:
                 times.append(self._now if text is None else nanoseconds_of(text))
             except ValueError as error:
-                self._received -= 1  # which _bad counts
-                self._bad(Bad(symbols[row], shapes.told(items[row]), str(error)))
+                self._refuse(symbols[row], shapes.told(items[row]), str(error))
                 del items[row], symbols[row], texts[row]
         return times[::-1]
 
     def _bad(self, bad: Bad) -> None:
+        """Report what the reader did not take for an element."""
         self._received += 1
+        self._refuse(bad.contract and self._symbol_of(bad.contract), bad.text, bad.reason)
+
+    def _refuse(self, symbol: str | None, text: str, reason: str) -> None:
         self._rejected += 1
-        symbol = bad.contract and self._symbol_of(bad.contract)
-        self._reject(Undecoded(self.source, bad.text, bad.reason, symbol, self._now))
+        self._reject(Undecoded(self.source, text, reason, symbol, self._now))
 
 
 class Trades(Decoder[Tick]):
@@ -249,7 +251,6 @@ class Depths(Decoder[Depth]):
         if item.type == _RESET or (item.type in _BOOK_SIDE and item.price is not None and item.volume is not None):
             return True
         if item.type not in _NO_BOOK:
-            self._received -= 1  # which _bad counts
             wrong = "a level needs price and volume" if item.type in _BOOK_SIDE else f"type {item.type} is not known"
-            self._bad(Bad(symbol, shapes.told(item), wrong))
+            self._refuse(symbol, shapes.told(item), wrong)
         return False
