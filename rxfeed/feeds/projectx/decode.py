@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import repeat
 from typing import Any, Final, Generic, NamedTuple, TypeVar, cast
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from rxfeed.feeds.projectx import shapes
@@ -21,7 +23,15 @@ from rxfeed.model import Depth, DepthKind, Quote, Side, Tick, Undecoded
 
 R = TypeVar("R", Tick, Quote, Depth)
 
-_AGGRESSOR: Final = {0: int(Side.BUY), 1: int(Side.SELL)}
+
+class _Sides(dict[int | None, int]):
+    """Sides by the gateway's numbers; what is no side is unknown."""
+
+    def __missing__(self, key: int | None) -> int:
+        return 0
+
+
+_AGGRESSOR: Final = _Sides({0: int(Side.BUY), 1: int(Side.SELL)})
 _ASK, _BID, _RESET = int(Side.SELL), int(Side.BUY), 6
 _BOOK_SIDE: Final = {1: _ASK, 2: _BID, 3: _ASK, 4: _BID, 9: _BID, 10: _ASK}
 """Types of depth that set a level, best and new best ones among them; 5, 7, 8 and 11 tell of trades and of the day."""
@@ -64,7 +74,7 @@ class Drained(Generic[R]):
     def rows(self) -> list[R]:
         """Return the elements, in the order of arrival."""
         if self._rows is None:
-            self._rows = list(map(self._kind, *self._columns))
+            self._rows = list(map(self._kind, *(_listed(column) for column in self._columns)))
         return self._rows
 
     def frame(self) -> Frame[R]:
@@ -79,14 +89,24 @@ class Drained(Generic[R]):
         return self._frame
 
 
-def _series(name: str, dtype: pl.DataType, values: Iterable[Any], count: int) -> pl.Series:
+def _listed(column: Any) -> Iterable[Any]:
+    # Numbers of numpy's own are no ints.
+    return column.tolist() if isinstance(column, np.ndarray) else column
+
+
+def _series(name: str, dtype: pl.DataType, values: Any, count: int) -> pl.Series:
     if isinstance(values, repeat):
-        return pl.repeat(next(values), count, dtype=dtype, eager=True).alias(name)
+        value: Any = next(cast("repeat[Any]", values))
+        one = pl.Series(name, [value], dtype=pl.Int64 if dtype == TIME else dtype)
+        return (one.cast(TIME) if dtype == TIME else one).new_from_index(0, count)
     if isinstance(values, range):
-        return pl.int_range(values.start, values.stop, dtype=pl.Int64, eager=True).alias(name)
+        return pl.Series(name, np.arange(values.start, values.stop, dtype=np.int64))
     if dtype == TIME:
         return pl.Series(name, values, dtype=pl.Int64).cast(TIME)
     if dtype == SYMBOL:
+        # Nearly always there is but one, and a cast of text costs most of a frame.
+        if count and values.count(values[0]) == count:
+            return pl.Series(name, values[:1], dtype=pl.String).cast(SYMBOL).new_from_index(0, count)
         return pl.Series(name, values, dtype=pl.String).cast(SYMBOL)
     return pl.Series(name, values, dtype=dtype)
 
@@ -166,7 +186,7 @@ class Decoder(ABC, Generic[R]):
         self._emitted += len(symbols)
         return Drained(self.kind, symbols, columns)
 
-    def _times(self, texts: list[str | None], items: list[Any], symbols: list[str]) -> list[int]:
+    def _times(self, texts: list[str | None], items: list[Any], symbols: list[str]) -> list[int] | npt.NDArray[np.int64]:
         """Return the times of elements. Those whose time is none are taken out of all three lists, and rejected."""
         try:
             return many_nanoseconds_of(cast("list[str]", texts))
@@ -203,9 +223,8 @@ class Trades(Decoder[Tick]):
 
     def _columns(self, items: list[Any], symbols: list[str]) -> tuple[list[str], Columns]:
         times = self._times([item.timestamp for item in items], items, symbols)
-        side = _AGGRESSOR.get
         prices, sizes = [item.price for item in items], [item.volume for item in items]
-        sides = [side(item.type, 0) for item in items]
+        sides = [_AGGRESSOR[item.type] for item in items]
         return symbols, (symbols, times, prices, sizes, sides, self._counter.take(len(items)), repeat(self._now))
 
 

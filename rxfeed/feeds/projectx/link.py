@@ -59,11 +59,8 @@ class Link:
         """Which connection of the gateway it is: the first is 1."""
         self._clock, self._reject, self._on_lost = clock, reject, on_lost
         self._decoders: dict[str, tuple[Kind, Decodes]] = {}
-        self._events: dict[str, tuple[Kind, Decodes]] = {}
         for kind in kinds:
-            pair = kind, kind.decoder(symbol_of, counters.of(kind), reject, self.epoch)
-            self._decoders[kind.name] = pair
-            self._events |= dict.fromkeys(kind.events, pair)
+            self._decoders[kind.name] = kind, kind.decoder(symbol_of, counters.of(kind), reject, self.epoch)
         self._connection: Connection | None = None
         self._sink: Sink | None = None
         self._over = False
@@ -74,7 +71,7 @@ class Link:
     @property
     def targets(self) -> tuple[str, ...]:
         """The hub's events that are decoded here."""
-        return (*self._events, LOGOUT)
+        return (*(event for kind, _ in self._decoders.values() for event in kind.events), LOGOUT)
 
     @property
     def connection(self) -> Connection:
@@ -118,20 +115,19 @@ class Link:
     def on_calls(self, calls: list[Call]) -> None:
         """Decode what came at once, a kind at a time, and hand it on."""
         received = self._clock.now
-        records: dict[str, list[bytes]] = {}
-        logout = False
-        for call in calls:
-            pair = self._events.get(call.target)
-            if pair is None:
-                logout = logout or call.target == LOGOUT  # other events are not for us
+        targets = {call.target for call in calls}
+        for kind, decoder in self._decoders.values():
+            wanted = targets.intersection(kind.events)
+            if not wanted:
                 continue
-            records.setdefault(pair[0].name, []).append(call.record)
-        for name, found in records.items():
-            kind, decoder = self._decoders[name]
-            batch = decoder.drain(found, received)
+            if len(targets) == 1:
+                records = [call.record for call in calls]
+            else:
+                records = [call.record for call in calls if call.target in wanted]
+            batch = decoder.drain(records, received)
             if self._sink is not None and batch.keys and not self._over:
                 self._sink(kind, batch)
-        if logout:
+        if LOGOUT in targets:
             self.lost(ConnectionLost(f"{self.connection.name} ended the session ({LOGOUT})", "logout"))
 
     def on_garbage(self, record: bytes) -> None:

@@ -108,9 +108,11 @@ class Codec:
         Raises:
             ProtocolError: the handshake was refused, or not answered as SignalR does; a message is longer than `max_message`.
         """
-        # find() of one byte is a memchr, so that the usual case, one message and its end, costs no copy but the slice.
-        if data and not self._rest and self.opened and data.find(END) == len(data) - 1:
-            return [self._message(data[:-1])]
+        # The usual case, one call and its end, costs no copy but the slice: find() of one byte is a memchr.
+        if data.startswith(_CALL) and not self._rest and self.opened and data.find(END) == len(data) - 1:
+            target = self._targets.get(data[_AT : data.find(b'"', _AT)])
+            if target is not None:
+                return [Call(target, data[:-1])]
         return list(map(self._message, self._records(data)))
 
     def _records(self, data: bytes) -> list[bytes]:
