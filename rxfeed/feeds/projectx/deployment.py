@@ -48,7 +48,8 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
             address(url, memory=True)  # whether the network is a simulated one, the transport knows
 
     def __str__(self) -> str:
-        return f"{self.name} ({address(self.api, memory=True).host})"
+        host = f"{address(self.api, memory=True).host}"
+        return self.name if host in self.name else f"{self.name} ({host})"
 
     @property
     def origins(self) -> frozenset[str]:
