@@ -1,0 +1,227 @@
+"""`Login`: one flight for all who ask, and a token no longer than it lives."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from rxfeed.errors import FeedError, LoginRefused, TokenRefused, Unreachable
+from rxfeed.feeds.projectx.login import LIFE, life_of
+from rxfeed.feeds.projectx.rest import Envelope
+from rxfeed.secret import Secret
+from tests.feeds.projectx.gateway import Gateway, World, asking, jwt
+
+
+@pytest.mark.parametrize(
+    ("token", "life"),
+    [
+        (jwt(life=3600.0), 3600.0),
+        (jwt(life=None, nbf=100, exp=160), 60.0),
+        (jwt(life=None, iat="100", exp="160.5"), 60.5),
+        (jwt(life=None, exp=160), LIFE),
+        (jwt(life=None, iat=160, exp=160), LIFE),
+        (jwt(life=None, iat=170, exp=160), LIFE),
+        (jwt(life=None), LIFE),
+        (jwt(life=None, iat="x", exp=1), LIFE),
+        ("opaque", LIFE),
+        ("a.b", LIFE),
+        ("a.ää.c", LIFE),
+        ("a.W10.c", LIFE),
+        ("..", LIFE),
+    ],
+)
+def test_how_long_a_token_lives(token: str, life: float) -> None:
+    assert life_of(Secret(token)) == life
+
+
+def test_one_login_for_all_who_ask_at_once() -> None:
+    gateway = Gateway()
+    gateway.delay = 2.0
+
+    async def use(world: World) -> None:
+        tokens = await asyncio.gather(*(world.login.token() for _ in range(20)))
+        assert {token.reveal() for token in tokens} == {gateway.token}
+        assert (await world.login.token()).reveal() == gateway.token
+        assert gateway.endpoints == ["Auth/loginKey"]
+        assert (world.login.logins, world.now) == (1, 2.0)
+
+    asking(gateway, use)
+
+
+def test_who_is_cancelled_does_not_stop_it_for_the_others() -> None:
+    gateway = Gateway()
+    gateway.delay = 2.0
+
+    async def use(world: World) -> None:
+        tasks = [asyncio.create_task(world.login.token()) for _ in range(3)]
+        await asyncio.sleep(1.0)
+        tasks[0].cancel()  # it was the one that began
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        assert isinstance(results[0], asyncio.CancelledError)
+        assert [isinstance(result, Secret) for result in results[1:]] == [True, True]
+        assert len(gateway.asked) == 1
+
+    asking(gateway, use)
+
+
+def test_with_the_last_who_is_cancelled_the_login_ends_and_the_next_begins_anew() -> None:
+    gateway = Gateway()
+    gateway.delay = 2.0
+
+    async def use(world: World) -> None:
+        tasks = [asyncio.create_task(world.login.token()) for _ in range(3)]
+        await asyncio.sleep(1.0)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert [task.get_name() for task in asyncio.all_tasks() if task.get_name() == "rxfeed login"] in ([], ["rxfeed login"])
+        token = await world.login.token()
+        assert token.reveal() == gateway.token
+        assert (gateway.times, world.now) == ([0.0, 1.0], 3.0)
+
+    asking(gateway, use)
+
+
+def test_wrong_credentials_are_never_tried_again() -> None:
+    gateway = Gateway({"Auth/loginKey": {"success": False, "errorCode": 3}})
+    gateway.delay = 1.0
+
+    async def use(world: World) -> None:
+        results = await asyncio.gather(*(world.login.token() for _ in range(10)), return_exceptions=True)
+        results += await asyncio.gather(
+            *(world.login.post("Some/thing", None, Envelope) for _ in range(10)), return_exceptions=True
+        )
+        assert {type(result) for result in results} == {LoginRefused}
+        assert len({str(result) for result in results}) == 1
+        assert len(gateway.asked) == 1
+
+    asking(gateway, use)
+
+
+def test_a_login_that_failed_otherwise_is_tried_by_the_next_call() -> None:
+    gateway = Gateway({"Auth/loginKey": [{"success": False, "errorCode": 8}, {"token": jwt(1)}]})
+
+    async def use(world: World) -> None:
+        results = await asyncio.gather(*(world.login.token() for _ in range(3)), return_exceptions=True)
+        assert [str(result) for result in results] == ["Auth/loginKey refused (errorCode 8)"] * 3
+        assert (await world.login.token()).reveal() == jwt(1)
+        assert world.login.logins == 2
+
+    asking(gateway, use)
+
+
+def test_a_token_lives_by_its_own_claims_on_the_loops_time() -> None:
+    gateway = Gateway(life=60.0)
+    gateway.delay = 1.0
+
+    async def use(world: World) -> None:
+        first = await world.login.token()
+        held = world.login.held
+        assert held is not None
+        # It may have been made at once when it was asked for.
+        assert (held.since, held.life, held.left(world.now)) == (0.0, 60.0, 59.0)
+        await asyncio.sleep(58.5)
+        assert await world.login.token() == first
+        await asyncio.sleep(0.5)
+        assert await world.login.token() != first
+        assert gateway.times == [0.0, 60.0]
+
+    asking(gateway, use)
+
+
+def test_a_refused_token_is_replaced_once_for_all() -> None:
+    gateway = Gateway({"Some/thing": {}})
+    gateway.delay = 0.5
+
+    async def use(world: World) -> None:
+        await world.login.post("Some/thing", None, Envelope)
+        gateway.logins += 1  # another session has begun, and ours is over
+        await asyncio.gather(*(world.login.post("Some/thing", None, Envelope) for _ in range(5)))
+        assert gateway.endpoints.count("Auth/loginKey") == 2
+        assert gateway.endpoints.count("Some/thing") == 1 + 5 + 5
+
+    asking(gateway, use)
+
+
+def test_a_gateway_that_takes_no_token_at_all() -> None:
+    gateway = Gateway({"Some/thing": 401})
+    gateway.any_token = True
+
+    async def use(world: World) -> None:
+        with pytest.raises(TokenRefused):
+            await world.login.post("Some/thing", None, Envelope)
+        assert gateway.endpoints == ["Auth/loginKey", "Some/thing", "Auth/loginKey", "Some/thing"]
+
+    asking(gateway, use)
+
+
+def test_the_same_token_is_not_tried_twice() -> None:
+    gateway = Gateway({"Some/thing": 401, "Auth/loginKey": {"token": jwt(1)}})
+    gateway.any_token = True
+
+    async def use(world: World) -> None:
+        with pytest.raises(TokenRefused) as caught:
+            await world.login.post("Some/thing", None, Envelope)
+        assert gateway.endpoints == ["Auth/loginKey", "Some/thing", "Auth/loginKey"]
+        assert (caught.value.__cause__, caught.value.__context__) == (None, None)
+
+    asking(gateway, use)
+
+
+def test_forget_is_of_that_token_only() -> None:
+    async def use(world: World) -> None:
+        token = await world.login.token()
+        world.login.forget(Secret("another"))
+        assert await world.login.token() == token
+        world.login.forget(token)
+        assert await world.login.token() != token
+
+    asking(Gateway(), use)
+
+
+def test_closing_ends_a_login_under_way() -> None:
+    gateway = Gateway()
+    gateway.delay = 5.0
+
+    async def use(world: World) -> None:
+        waiting = [asyncio.create_task(world.login.token()) for _ in range(2)]
+        await asyncio.sleep(1.0)
+        await world.login.close()
+        results: list[Any] = await asyncio.gather(*waiting, return_exceptions=True)
+        assert [str(result) for result in results] == ["the login was given up, as its owner was closed"] * 2
+        assert {type(result) for result in results} == {FeedError}
+        assert world.login.held is None
+        with pytest.raises(RuntimeError, match="closed"):
+            await world.login.token()
+        assert world.now == 1.0
+
+    asking(gateway, use)
+
+
+def test_closing_while_the_one_who_waits_is_cancelled() -> None:
+    gateway = Gateway()
+    gateway.delay = 5.0
+
+    async def use(world: World) -> None:
+        waiting = asyncio.create_task(world.login.token())
+        await asyncio.sleep(1.0)
+        closing = asyncio.create_task(world.login.close())
+        waiting.cancel()
+        await closing
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+
+    asking(gateway, use)
+
+
+def test_an_unreachable_gateway_is_no_refusal() -> None:
+    async def use(world: World) -> None:
+        world.simulation.network.refuse("api.test")
+        with pytest.raises(Unreachable):
+            await world.login.token()
+        world.simulation.network.heal("api.test")
+        assert await world.login.token()
+
+    asking(Gateway(), use)
