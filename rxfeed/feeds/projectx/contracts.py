@@ -154,8 +154,10 @@ class Contracts:
 
     async def _unknown(self, text: str, wanted: list[Wanted], near: list[Contract]) -> str:
         if not near:
-            everything = await self.available()
-            names = {name: contract for contract in everything for name in (root_of(contract.id), contract.symbol) if name}
+            names: dict[str, Contract] = {}
+            for contract in sorted(await self.available(), key=lambda contract: (not contract.active, expiry_of(contract.id))):
+                for name in filter(None, (root_of(contract.id), contract.symbol)):
+                    names.setdefault(name, contract)
             words = [meaning.root for meaning in wanted] or [text.strip().upper()]
             alike = [name for word in words for name in get_close_matches(word, names, _NEAR, 0.6)]
             near = [names[name] for name in dict.fromkeys(alike)]
