@@ -126,6 +126,7 @@ def test_the_simulators_key_is_no_secret() -> None:
         (f"token {TOKEN}.", "token ***"),
         (TOKEN[:20], "***"),
     ],
+    ids=lambda text: text[:12],
 )
 def test_what_looks_secret(text: str, left: str) -> None:
     assert redacted(text) == left

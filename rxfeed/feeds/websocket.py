@@ -68,7 +68,10 @@ class Socket:
             if message.type is _TEXT or message.type is _BINARY:
                 self.received_bytes += len(message.data)
                 return message.data
-            await self._other(message)
+            lost = await self._other(message)
+            if lost is not None:
+                del message  # its reason may repeat what we sent, and a traceback may show this frame's locals
+                raise lost
 
     async def deliver(self, take: Callable[[bytes], object]) -> NoReturn:
         """Call `take` with each message as it comes, until it is over.
@@ -83,7 +86,10 @@ class Socket:
                 self.received_bytes += len(message.data)
                 take(message.data)
             else:
-                await self._other(message)
+                lost = await self._other(message)
+                if lost is not None:
+                    del message
+                    raise lost
 
     async def send(self, data: bytes | str) -> None:
         """Send one text message; waits while too much is still unsent.
@@ -129,19 +135,19 @@ class Socket:
             return
         raise self._lost("cannot be sent to any more")
 
-    async def _other(self, message: _Message) -> None:
+    async def _other(self, message: _Message) -> ConnectionLost | None:
         kind = message.type
         if kind is WSMsgType.PING:
             await self._send(message.data, WSMsgType.PONG)
-            return
+            return None
         if kind is WSMsgType.PONG:
             waiting = self._pings.get(bytes(message.data))
             if waiting is not None and not waiting.done():
                 waiting.set_result(asyncio.get_running_loop().time())
-            return
+            return None
         lost = self._ended(message)
         self._end(lost)
-        raise lost
+        return lost
 
     def _ended(self, message: _Message) -> ConnectionLost:
         if message.type is WSMsgType.CLOSE:

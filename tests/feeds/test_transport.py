@@ -86,7 +86,9 @@ def test_a_post_tells_what_was_answered() -> None:
     assert "apiKey" not in repr(got)
 
 
-@pytest.mark.parametrize(("place", "query", "header"), [("query", TOKEN, None), ("header", None, f"Bearer {TOKEN}")])
+@pytest.mark.parametrize(
+    ("place", "query", "header"), [("query", TOKEN, None), ("header", None, f"Bearer {TOKEN}")], ids=["query", "header"]
+)
 def test_a_token_goes_where_it_is_to(place: Place, query: str | None, header: str | None) -> None:
     async def use(transport: Transport, served: Served) -> None:
         token = Secret(TOKEN)
