@@ -53,7 +53,7 @@ class Turns:
         """Run what waits."""
         self.busy, self.cut = True, False
         emit = self.observer.on_next
-        raised: Exception | None = None
+        raised: list[Exception] = []
         try:
             while self.waiting and not self.ended:
                 try:
@@ -76,11 +76,11 @@ class Turns:
                     self.waiting.appendleft(lambda rest=rest: rest)
                     if not self._closing or not isinstance(error, Exception):
                         raise
-                    raised = raised or error
+                    raised.append(error)
         finally:
             self.busy = self.cut = bool(self.waiting)
-        if raised is not None:
-            raise raised
+        if raised:
+            raise raised[0] if len(raised) == 1 else ExceptionGroup("a subscriber raised while the stream ended", raised)
 
     def keep(self, *acts: Act) -> None:
         """Have acts go behind what waits, with the next to come: a subscriber raised before it was their turn."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 import pytest
@@ -31,6 +33,27 @@ def runs(*given: Run, released: list[str] | None = None) -> Observable[Tick]:
         return Disposable(lambda: released.append("released") if released is not None else None)
 
     return RunObservable(subscribe)
+
+
+def kept(observers: list[Any]) -> Observable[Tick]:
+    """A source of runs that is fed by hand."""
+
+    def subscribe(observer: abc.ObserverBase[Any], scheduler: abc.SchedulerBase | None = None) -> abc.DisposableBase:
+        observers.append(observer)
+        return Disposable()
+
+    return RunObservable(subscribe)
+
+
+def raising_at(at: int) -> Callable[[Any], None]:
+    """What a subscriber does that raises at one of its elements."""
+    seen = count()
+
+    def react(_: Any) -> None:
+        if next(seen) == at:
+            raise LookupError("mine")
+
+    return react
 
 
 def one_by_one(rows: list[Tick]) -> Observable[Tick]:
@@ -160,6 +183,50 @@ def test_a_subscriber_that_raises_surfaces_at_the_source() -> None:
         Recorder(react).to(rxfeed.replay(rows).pipe(ops.validate(), ops.bars("1s")))
 
 
+@pytest.mark.parametrize(
+    "stages",
+    [
+        [ops.validate()],
+        [ops.validate(), ops.dedupe("seq"), ops.detect_gaps(sequence=True)],
+        [ops.bars("1s", frames=True), ops.each()],
+        [ops.validate(), ops.bars("1s", updates="1s")],
+    ],
+    ids=str,
+)
+def test_the_rest_of_a_run_in_which_a_subscriber_raises_comes_before_what_is_next(stages: list[Any]) -> None:
+    """Among them are ticks that are no ordinary ones."""
+    rows = ticks((0, 100.0), (1, -1.0), (2, 101.0), (3, 102.0), (3.5, 101.0), (4, -1.0), (5, 300.0), (6, 101.0), (7, 102.0))
+    whole, fed = Recorder().to(one_by_one(rows).pipe(*stages)), list[Any]()
+    observed = kept(fed)
+    for at in range(len(whole.elements)):
+        got = Recorder(raising_at(at))
+        got.to(observed.pipe(*stages))
+        observer, surfaced = fed.pop(), 0
+        for act, *args in (run_into(observer), rows[:6]), (run_into(observer), rows[6:]), (observer.on_completed,):
+            try:
+                act(*args)
+            except LookupError:
+                surfaced += 1
+        assert surfaced == 1
+        assert [str(e) for e in got.elements] == [str(e) for e in whole.elements]
+        assert got.completed
+
+
+@pytest.mark.parametrize(
+    ("stage", "before"),
+    [(ops.bars("1s"), 2), (ops.validate(rxfeed.rules.where("mine", lambda t: t.price + 1 > 0)), 3)],
+    ids=str,
+)
+def test_an_error_within_a_run_comes_although_a_subscriber_raises_before_it(stage: Any, before: int) -> None:
+    rows = [*ticks((0, 100.0), (1, 101.0), (2, 102.0)), tick(3, price="x"), tick(4)]  # pyright: ignore[reportArgumentType]
+    fed: list[Any] = []
+    got = Recorder(raising_at(before - 2)).to(kept(fed).pipe(stage))
+    with pytest.raises(LookupError):
+        run_into(fed[0])(rows)
+    assert len(got.elements) == before
+    assert isinstance(got.error, TypeError)
+
+
 def test_what_a_subscriber_feeds_back_comes_behind() -> None:
     feedback: Subject[Tick] = Subject()
     first = [True]
@@ -172,6 +239,31 @@ def test_what_a_subscriber_feeds_back_comes_behind() -> None:
     got = Recorder(react).to(rx.merge(feedback, runs(rows)).pipe(ops.validate()))
     feedback.on_completed()
     assert [t.price for t in got.elements] == [100.0, 109.0, 101.0, 102.0, 103.0]
+
+
+@pytest.mark.parametrize("make", [ops.validate, lambda: ops.dedupe("seq")], ids=["validate", "dedupe"])
+def test_a_run_that_a_subscriber_feeds_back_comes_behind(make: Callable[[], Any]) -> None:
+    rows = ticks(*[(i, 100 + i / 10) for i in range(9)])
+    fed: list[Any] = []
+
+    def react(t: Tick) -> None:
+        if t is rows[1]:
+            run_into(fed[0])(rows[6:])
+
+    got = Recorder(react).to(kept(fed).pipe(make()))
+    run_into(fed[0])(rows[:6])
+    assert got.elements == rows
+
+
+def test_whoever_leaves_within_a_run_hears_of_no_reject_behind_it() -> None:
+    rows = ticks((0, 100.0), (1, -1.0), (2, 100.0), (3, -1.0))
+    rejects: list[Reject] = []
+    got = Recorder(lambda t: got.subscription.dispose() if t is rows[2] else None)
+    fed: list[Any] = []
+    got.to(kept(fed).pipe(ops.validate(rejects=rejects.append)))
+    run_into(fed[0])(rows)
+    assert got.elements == [rows[0], rows[2]]
+    assert [r.element for r in rejects] == [rows[1]]
 
 
 def test_two_subscriptions_of_one_pipeline_are_apart() -> None:
