@@ -54,6 +54,7 @@ K = TypeVar("K", bound=Kernel)
 class Settings(Generic[K]):
     """What a subscription is made of; durations in ns."""
 
+    call: str
     kernel: Callable[[], K]
     filler: Callable[[K], Filler] | None
     refusal: Callable[[object], Exception]

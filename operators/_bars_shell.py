@@ -16,6 +16,7 @@ from rxfeed.scheduler import own_clock
 from rxfeed.times import FOREVER
 
 from ._bars_settings import K, Settings
+from ._call import Called
 from ._turns import Turns
 from ._zone_watch import ZoneWatch
 
@@ -251,10 +252,11 @@ class Shell(Generic[K]):
         self.mark_timer = self.update_timer = None
 
 
-class Made(Generic[K]):
+class Made(Called, Generic[K]):
     """An operator, and the counts of its newest subscription."""
 
     def __init__(self, settings: Settings[K]) -> None:
+        super().__init__(settings.call)
         self._settings = settings
         self._newest = settings.kernel()
 

@@ -17,6 +17,7 @@ from rxfeed.frame import Frame, is_frame, name_of
 from rxfeed.model import Bar, Depth, Quote, Tick
 from rxfeed.runs import Run, RunObservable, RunObserver
 
+from ._call import Called
 from ._sink import Sink
 from ._turns import Act, Turns
 
@@ -26,17 +27,19 @@ Told = TypeVar("Told")
 Quick = Callable[[Any], bool]
 
 
-class Gate(ABC, Generic[K, Told]):
+class Gate(Called, ABC, Generic[K, Told]):
     """An operator, and the kernel of its newest subscription.
 
     Args:
         make: makes a kernel.
         told: hears what the kernel finds: rejects, duplicates or gaps.
+        call: what it was made by.
     """
 
     name: ClassVar[str]
 
-    def __init__(self, make: Callable[[], K], told: Sink[Told] | None) -> None:
+    def __init__(self, make: Callable[[], K], told: Sink[Told] | None, call: str) -> None:
+        super().__init__(call)
         self._make, self._told = make, told
         self._newest = make()
 

@@ -14,6 +14,7 @@ from rxfeed.kernels.newest import NewestKernel, NewestStats
 from rxfeed.scheduler import Timed, clock_of, own_clock
 from rxfeed.times import FOREVER, Duration, nanoseconds
 
+from ._call import Called
 from ._turns import Turns
 
 T = TypeVar("T")
@@ -21,10 +22,11 @@ T = TypeVar("T")
 _NEVER: Final = -FOREVER
 
 
-class Newest:
+class Newest(Called):
     """What they return: an operator, and the counts of its newest subscription."""
 
-    def __init__(self, name: str, period: Duration, key: Key, scheduler: Timed, *, leading: bool) -> None:
+    def __init__(self, name: str, period: Duration, key: Key, scheduler: Timed, call: str, *, leading: bool) -> None:
+        super().__init__(call)
         length = nanoseconds(period, name="period")
         if length == 0:
             raise ValueError(f"period must be more than 0, got {period!r}")

@@ -23,6 +23,7 @@ from rxfeed.windows import Anchor, Windows
 
 from ._bars_settings import Settings
 from ._bars_shell import Made
+from ._call import call
 from ._sink import sink
 
 Out = TypeVar("Out", Bar, Frame[Bar])
@@ -222,6 +223,7 @@ def bars(
     Drops: ticks that are not finite or too late (`rejects` hears of them), and those outside the session (`stats` counts them).
     Clock: event time; marks and `updates` by the scheduler's.
     """
+    text = call(bars, locals())
     if by is not None:
         refused = {"timeframes": timeframes or None, "anchor": anchor, "fill": fill, "horizon": horizon, "fast": fast or None}
         for name, value in refused.items():
@@ -235,6 +237,7 @@ def bars(
 
     def settings(kernel: Callable[[], Any], filler: Any, refusal: Callable[[object], Exception]) -> Settings[Any]:
         return Settings(
+            call=text,
             kernel=kernel,
             filler=filler,
             refusal=refusal,

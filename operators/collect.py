@@ -12,6 +12,7 @@ from rxfeed.errors import Overflow
 from rxfeed.frame import SCHEMAS, Frame, is_frame, name_of
 from rxfeed.model import Bar, Depth, Quote, Tick
 
+from ._call import Called, call
 from ._turns import Turns
 
 T = TypeVar("T", Tick, Quote, Depth, Bar)
@@ -30,10 +31,11 @@ class CollectStats(NamedTuple):
     pending: int
 
 
-class Collect:
+class Collect(Called):
     """What `collect` returns: an operator, and the counts of its newest subscription."""
 
-    def __init__(self, kind: type[Any] | None, limit: int) -> None:
+    def __init__(self, kind: type[Any] | None, limit: int, call: str) -> None:
+        super().__init__(call)
         self._kind, self._limit = kind, limit
         self._newest = _Table(kind, limit)
 
@@ -96,11 +98,12 @@ def collect(kind: type[Tick | Quote | Depth | Bar] | None = None, *, limit: int 
     Drops: nothing, unless the source fails: then all that was gathered, and `stats` counts it.
     Clock: none.
     """
+    text = call(collect, locals())
     if kind is not None and kind not in SCHEMAS:
         raise TypeError(f"kind must be Tick, Quote, Depth or Bar, got {kind!r}")
     if limit < 1:
         raise ValueError(f"limit must be at least 1, got {limit}")
-    return Collect(kind, limit)
+    return Collect(kind, limit, text)
 
 
 class _Table:

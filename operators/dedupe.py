@@ -13,6 +13,7 @@ from rxfeed.frame import Frame
 from rxfeed.kernels.dedupe.kernel import DedupeKernel, DedupeStats
 from rxfeed.times import Duration
 
+from ._call import call
 from ._gate import Gate, Quick
 from ._sink import sink
 
@@ -86,4 +87,5 @@ def dedupe(
     Drops: what was seen before; `duplicates` hears of it.
     Clock: none; event time.
     """
-    return Dedupe(lambda: DedupeKernel(key, horizon, capacity), sink(duplicates, "duplicates"))
+    text = call(dedupe, locals())
+    return Dedupe(lambda: DedupeKernel(key, horizon, capacity), sink(duplicates, "duplicates"), text)

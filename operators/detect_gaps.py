@@ -17,6 +17,7 @@ from rxfeed.model import Depth, Gap, Quote, Tick
 from rxfeed.sessions import Session
 from rxfeed.times import Duration, nanoseconds
 
+from ._call import call
 from ._gate import Gate, Quick
 from ._sink import sink
 
@@ -87,6 +88,7 @@ def detect_gaps(
     Drops: nothing.
     Clock: none; event time.
     """
+    text = call(detect_gaps, locals())
     if not sequence and silence is None:
         raise ValueError('detect_gaps needs sequence=True, a silence such as "30s", or both')
     if session is not None and silence is None:
@@ -96,5 +98,5 @@ def detect_gaps(
         raise ValueError(f"silence must be more than 0, got {silence!r}")
     hours, named = sessions.get(session or "24x7"), by_symbol(instruments)
     return DetectGaps(
-        lambda: GapsKernel(sequence=sequence, silence=ns, session=hours, instruments=named), sink(gaps, "gaps")
+        lambda: GapsKernel(sequence=sequence, silence=ns, session=hours, instruments=named), sink(gaps, "gaps"), text
     )  # fmt: skip

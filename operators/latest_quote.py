@@ -13,15 +13,17 @@ from rxfeed.frame import Frame, is_frame, name_of
 from rxfeed.kernels.quotes import FIELDS, QuotesKernel, QuoteStats
 from rxfeed.model import Quote
 
+from ._call import Called, call
 from ._turns import Turns
 
 Q = TypeVar("Q", Quote, Frame[Quote])
 
 
-class LatestQuote:
+class LatestQuote(Called):
     """What `latest_quote` returns: an operator, and the counts of its newest subscription."""
 
-    def __init__(self, make: Callable[[], QuotesKernel]) -> None:
+    def __init__(self, make: Callable[[], QuotesKernel], call: str) -> None:
+        super().__init__(call)
         self._make = make
         self._newest = make()
 
@@ -100,7 +102,8 @@ def latest_quote(*, need: Iterable[str] = ("bid", "ask")) -> LatestQuote:
         is before that of their symbol's last one (`stale`). So let `validate` take out times in the future before.
     Clock: none; event time.
     """
+    text = call(latest_quote, locals())
     names = (need,) if isinstance(need, str) else tuple(need)
     if wrong := [name for name in names if name not in FIELDS]:
         raise ValueError(f"need must be names out of {', '.join(FIELDS)}, got {wrong[0]!r}")
-    return LatestQuote(lambda: QuotesKernel(names))
+    return LatestQuote(lambda: QuotesKernel(names), text)

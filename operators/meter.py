@@ -15,15 +15,17 @@ from rxfeed.model import Tick
 from rxfeed.scheduler import Timed, clock_of, own_clock
 from rxfeed.times import Duration, nanoseconds
 
+from ._call import Called, call
 from ._names import checked
 
 T = TypeVar("T")
 
 
-class Meter:
+class Meter(Called):
     """What `meter` returns: an operator, and the figures of its newest subscription."""
 
-    def __init__(self, make: Callable[[], MeterKernel], clock: Clock | None) -> None:
+    def __init__(self, make: Callable[[], MeterKernel], clock: Clock | None, call: str) -> None:
+        super().__init__(call)
         self._make = make
         self._own = self._clock = clock
         self._newest = make()
@@ -95,7 +97,8 @@ def meter(name: str, *, period: Duration = "1s", scheduler: Timed = None) -> Met
     Clock: the scheduler's, read once an element; without one there are counts alone. No timer. It takes 130 kB, and keeps
     the last 2,047 ticks at most.
     """
+    text = call(meter, locals())
     label, length = checked(name), nanoseconds(period, name="period")
     if length == 0:
         raise ValueError(f"period must be more than 0, got {period!r}")
-    return Meter(lambda: MeterKernel(label, length), clock_of(scheduler))
+    return Meter(lambda: MeterKernel(label, length), clock_of(scheduler), text)

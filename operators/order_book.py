@@ -18,6 +18,7 @@ from rxfeed.model import Depth, Reject
 from rxfeed.scheduler import Timed, clock_of, own_clock
 from rxfeed.times import FOREVER, Duration, nanoseconds
 
+from ._call import Called, call
 from ._sink import Sink, sink
 from ._turns import Turns
 
@@ -25,10 +26,13 @@ _PIECE = 4_096
 """Rows of a frame whose Books are made at a time: each of them may make one, and a Book is large."""
 
 
-class OrderBook:
+class OrderBook(Called):
     """What `order_book` returns: an operator, and the counts of its newest subscription."""
 
-    def __init__(self, make: Callable[[Clock | None], BookKernel], clock: Clock | None, faults: Sink[Reject] | None) -> None:
+    def __init__(
+        self, make: Callable[[Clock | None], BookKernel], clock: Clock | None, faults: Sink[Reject] | None, call: str
+    ) -> None:
+        super().__init__(call)
         self._make, self._clock, self._faults = make, clock, faults
         self._newest = make(None)
 
@@ -175,6 +179,7 @@ def order_book(
     Drops: elements that are not valid, are of an older epoch, or come while there is no book; `stats` counts each.
     Clock: the scheduler's for `every` and for groups, one timer at a time; without one, event time.
     """
+    text = call(order_book, locals())
     if depth < 1:
         raise ValueError(f"depth must be at least 1, got {depth}")
     if levels < depth:
@@ -183,5 +188,5 @@ def order_book(
     if period == 0:
         raise ValueError(f"every must be more than 0, got {every!r}")
     return OrderBook(
-        lambda clock: BookKernel(depth, levels, every=period, clock=clock), clock_of(scheduler), sink(faults, "faults")
+        lambda clock: BookKernel(depth, levels, every=period, clock=clock), clock_of(scheduler), sink(faults, "faults"), text
     )

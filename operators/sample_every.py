@@ -8,6 +8,7 @@ from rxfeed.kernels.keys import Key
 from rxfeed.scheduler import Timed
 from rxfeed.times import Duration
 
+from ._call import call
 from ._newest import Newest
 
 
@@ -36,4 +37,5 @@ def sample_every(period: Duration, *, key: Key = None, scheduler: Timed = None) 
     Clock: the scheduler's; one timer, only while something is pending. An element is of the period in which it comes,
     whatever its own time.
     """
-    return Newest("sample_every", period, key, scheduler, leading=False)
+    text = call(sample_every, locals())
+    return Newest("sample_every", period, key, scheduler, text, leading=False)

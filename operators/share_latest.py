@@ -10,15 +10,17 @@ from reactivex import Observable, abc
 
 from rxfeed.kernels.keys import Key, KeyOf, key_of
 
+from ._call import Called, call
 from ._connection import Connection, ShareStats
 
 T = TypeVar("T")
 
 
-class ShareLatest:
+class ShareLatest(Called):
     """What `share_latest` returns: an operator, and the counts of its newest connection."""
 
-    def __init__(self, key: KeyOf, capacity: int) -> None:
+    def __init__(self, key: KeyOf, capacity: int, call: str) -> None:
+        super().__init__(call)
         self._key, self._capacity = key, capacity
         self._newest = Connection(key, capacity, over=lambda: None)
 
@@ -72,6 +74,7 @@ def share_latest(*, key: Key = None, capacity: int = 4_096) -> ShareLatest:
     (of several, an `ExceptionGroup`).
     Clock: none.
     """
+    text = call(share_latest, locals())
     if capacity < 1:
         raise ValueError(f"capacity must be at least 1, got {capacity}")
-    return ShareLatest(key_of(key), capacity)
+    return ShareLatest(key_of(key), capacity, text)

@@ -6,6 +6,7 @@ from rxfeed.kernels.keys import Key
 from rxfeed.scheduler import Timed
 from rxfeed.times import Duration
 
+from ._call import call
 from ._newest import Newest
 
 
@@ -35,4 +36,5 @@ def throttle_latest(period: Duration, *, key: Key = None, scheduler: Timed = Non
     Clock: the scheduler's; one timer, only while something is pending. An element is of the period in which it comes,
     whatever its own time.
     """
-    return Newest("throttle_latest", period, key, scheduler, leading=True)
+    text = call(throttle_latest, locals())
+    return Newest("throttle_latest", period, key, scheduler, text, leading=True)

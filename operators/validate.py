@@ -16,6 +16,7 @@ from rxfeed.kernels.validate.kernel import ValidateKernel, ValidateStats
 from rxfeed.model import Reject, Tick
 from rxfeed.rules import DEFAULT, Rule
 
+from ._call import call
 from ._gate import Gate, Quick
 from ._sink import sink
 
@@ -82,5 +83,6 @@ def validate(
     Drops: what a rule rejects; `rejects` hears of it.
     Clock: none; times are compared with each element's `received`.
     """
+    text = call(validate, locals())
     chosen, named = rules or DEFAULT, by_symbol(instruments)
-    return Validate(lambda: ValidateKernel(chosen, named, fast=fast), sink(rejects))
+    return Validate(lambda: ValidateKernel(chosen, named, fast=fast), sink(rejects), text)
