@@ -9,7 +9,9 @@ from typing import Any
 
 import msgspec
 from reactivex import Observable, abc
+from reactivex.testing import ReactiveTest
 
+from rxfeed.failures import Failure
 from rxfeed.frame import Frame
 from rxfeed.kernels.bars import kernel as bars_kernel
 from rxfeed.kernels.bars.kernel import BarsKernel
@@ -19,6 +21,10 @@ from rxfeed.windows import Windows
 
 T0 = 1_741_600_800 * SECOND
 """2025-03-10T10:00:00Z, a Monday."""
+on_next, on_completed, on_error, subscribe = (
+    ReactiveTest.on_next, ReactiveTest.on_completed, ReactiveTest.on_error, ReactiveTest.subscribe,
+)  # fmt: skip
+"""Messages and windows of reactivex's `TestScheduler`."""
 MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 
@@ -117,3 +123,17 @@ class Recorder(abc.ObserverBase[Any]):
     def to(self, source: Observable[Any], scheduler: abc.SchedulerBase | None = None) -> Recorder:
         self.subscription = source.subscribe(self, scheduler=scheduler)
         return self
+
+
+class Told:
+    """A report that notes what it is told."""
+
+    def __init__(self) -> None:
+        self.failures: list[Failure] = []
+
+    def __call__(self, failure: Failure) -> None:
+        self.failures.append(failure)
+
+    @property
+    def brief(self) -> list[tuple[str, str, str]]:
+        return [(f.stage, f.where, type(f.error).__name__) for f in self.failures]

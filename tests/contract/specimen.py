@@ -26,6 +26,7 @@ from tests.builders import T0, line
 HOME = Path(__file__).parent / "specimens"
 ROWS = frozenset({"Tick", "Quote", "Depth", "Bar"})
 FRAMES = frozenset(f"Frame[{name}]" for name in ROWS)
+OF_FEEDS = (ROWS | FRAMES) - {"Bar", "Frame[Bar]"}
 
 T = TypeVar("T")
 Operator = Callable[[Observable[Any]], Observable[Any]]

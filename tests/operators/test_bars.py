@@ -8,10 +8,9 @@ from typing import Any
 
 import polars as pl
 import pytest
-from loguru import logger
 from reactivex import Observable, Subject, abc
 from reactivex.disposable import Disposable
-from reactivex.testing import ReactiveTest, TestScheduler
+from reactivex.testing import TestScheduler
 
 import rxfeed
 from rxfeed import operators as ops
@@ -23,56 +22,31 @@ from rxfeed.kernels.bars.kernel import FRAME_ROWS
 from rxfeed.model import Bar, Flag, Quote, Reject, Tick
 from rxfeed.times import SECOND
 from rxfeed.windows import Windows
-from tests.builders import HOUR, MINUTE, T0, Recorder, bar, bar_of, frame, frame_lane, line, lines, tick, ticks
+from tests.builders import (
+    HOUR,
+    MINUTE,
+    T0,
+    Recorder,
+    bar,
+    bar_of,
+    frame,
+    frame_lane,
+    line,
+    lines,
+    on_completed,
+    on_error,
+    on_next,
+    subscribe,
+    tick,
+    ticks,
+)
+from tests.operators.feed import Feed, epoch, untimed
 
-on_next, on_completed, on_error, subscribe = (
-    ReactiveTest.on_next, ReactiveTest.on_completed, ReactiveTest.on_error, ReactiveTest.subscribe,
-)  # fmt: skip
 NAN = float("nan")
-
-
-class Feed:
-    """A source, a clock that stands at T0 and one subscription."""
-
-    def __init__(
-        self,
-        operator: Callable[[Observable[Any]], Observable[Any]],
-        *,
-        clock: VirtualClock | None = None,
-        timed: bool = True,
-        react: Callable[[Any], None] | None = None,
-    ) -> None:
-        self.clock = clock or VirtualClock(T0)
-        self.source: Subject[Any] = Subject()
-        self.got = Recorder(react).to(operator(self.source), self.clock.scheduler if timed else None)
-
-    def give(self, *elements: Any) -> None:
-        for element in elements:
-            self.source.on_next(element)
-
-    def at(self, seconds: float) -> None:
-        self.clock.advance_to(T0 + round(seconds * SECOND))
-
-    def drain(self) -> list[str]:
-        """The bars since this was last asked."""
-        found = [line(b) for e in self.got.elements for b in (e.rows() if isinstance(e, Frame) else [e])]
-        self.got.elements.clear()
-        return found
-
-
-def untimed(operator: Callable[[Observable[Any]], Observable[Any]], *elements: Any) -> Feed:
-    feed = Feed(operator, timed=False)
-    feed.give(*elements)
-    return feed
 
 
 def many(rows: int, *, every: float = 0.5, symbol: str = "A") -> list[Tick]:
     return [tick(at * every, 100 + at % 7, symbol=symbol, seq=at) for at in range(rows)]
-
-
-def epoch(at: float, price: float = 100.0, *, symbol: str = "A", seq: int = 0) -> Tick:
-    """A tick in the time of `TestScheduler`, which begins in 1970."""
-    return Tick(symbol, round(at * SECOND), price, 1, 0, seq)
 
 
 # --- the happy path
@@ -700,14 +674,6 @@ def test_the_subscriber_s_scheduler_reaches_the_source(operator: Any) -> None:
 
 
 # --- changes of the zone
-
-
-@pytest.fixture
-def logged() -> Iterator[list[str]]:
-    said: list[str] = []
-    number = logger.add(lambda message: said.append(str(message.record["message"])), level="INFO")
-    yield said
-    logger.remove(number)
 
 
 @pytest.mark.parametrize("way", ["rows", "frames", "clock", "plain rows"])

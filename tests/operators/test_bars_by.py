@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import polars as pl
 import pytest
-from loguru import logger
 from reactivex import Observable, Subject, abc
 from reactivex.disposable import Disposable
-from reactivex.testing import ReactiveTest, TestScheduler
+from reactivex.testing import TestScheduler
 
 from rxfeed import by
 from rxfeed import operators as ops
@@ -23,47 +22,12 @@ from rxfeed.kernels.by.kernel import FRAME_ROWS
 from rxfeed.model import Bar, Flag, Quote, Reject, Tick
 from rxfeed.times import SECOND
 from rxfeed.windows import Windows
-from tests.builders import HOUR, MINUTE, T0, Recorder, bar, frame, line, tick, ticks
+from tests.builders import HOUR, MINUTE, T0, Recorder, bar, frame, line, on_completed, on_error, on_next, subscribe, tick, ticks
+from tests.operators.feed import Feed, epoch, untimed
 
-on_next, on_completed, on_error, subscribe = (
-    ReactiveTest.on_next, ReactiveTest.on_completed, ReactiveTest.on_error, ReactiveTest.subscribe,
-)  # fmt: skip
 NAN = float("nan")
 TWO = by.ticks(2)
 unchecked: Any = ops.bars  # the type checker refuses some of what it must refuse when it runs
-
-
-class Feed:
-    """A source, a clock that stands at T0 and one subscription."""
-
-    def __init__(self, operator: Any, *, clock: VirtualClock | None = None, timed: bool = True, react: Any = None) -> None:
-        self.clock = clock or VirtualClock(T0)
-        self.source: Subject[Any] = Subject()
-        self.got = Recorder(react).to(operator(self.source), self.clock.scheduler if timed else None)
-
-    def give(self, *elements: Any) -> None:
-        for element in elements:
-            self.source.on_next(element)
-
-    def at(self, seconds: float) -> None:
-        self.clock.advance_to(T0 + round(seconds * SECOND))
-
-    def drain(self) -> list[str]:
-        """The bars since this was last asked."""
-        found = [line(b) for e in self.got.elements for b in (e.rows() if isinstance(e, Frame) else [e])]
-        self.got.elements.clear()
-        return found
-
-
-def untimed(operator: Any, *elements: Any) -> Feed:
-    feed = Feed(operator, timed=False)
-    feed.give(*elements)
-    return feed
-
-
-def epoch(at: float, *, seq: int = 0) -> Tick:
-    """A tick in the time of `TestScheduler`, which begins in 1970."""
-    return Tick("A", round(at * SECOND), 100.0, 1, 0, seq)
 
 
 # --- the happy path
@@ -559,27 +523,7 @@ def test_its_own_scheduler_comes_before_the_subscriber_s() -> None:
     assert own.next_due == T0 + 2 * SECOND
 
 
-def test_the_subscriber_s_scheduler_reaches_the_source() -> None:
-    found: list[Any] = []
-
-    def note(observer: abc.ObserverBase[Any], scheduler: abc.SchedulerBase | None = None) -> abc.DisposableBase:
-        found.append(scheduler)
-        return Disposable()
-
-    scheduler = VirtualClock(T0).scheduler
-    Recorder().to(ops.bars(by=TWO)(Observable(note)), scheduler)
-    assert found == [scheduler]
-
-
 # --- changes of the zone
-
-
-@pytest.fixture
-def logged() -> Iterator[list[str]]:
-    said: list[str] = []
-    number = logger.add(lambda message: said.append(str(message.record["message"])), level="INFO")
-    yield said
-    logger.remove(number)
 
 
 @pytest.mark.parametrize("way", ["rows", "frames", "clock"])

@@ -8,18 +8,15 @@ from typing import Any
 import pytest
 from reactivex import Observable, Subject, abc
 from reactivex.disposable import Disposable
-from reactivex.testing import ReactiveTest, TestScheduler
+from reactivex.testing import TestScheduler
 
 from rxfeed import operators as ops
 from rxfeed.clock import VirtualClock
 from rxfeed.frame import Frame
 from rxfeed.model import Quote, Tick
 from rxfeed.times import SECOND
-from tests.builders import T0, Recorder, bar, frame, ticks
+from tests.builders import T0, Recorder, bar, frame, on_error, on_next, subscribe, ticks
 
-on_next, on_completed, on_error, subscribe = (
-    ReactiveTest.on_next, ReactiveTest.on_completed, ReactiveTest.on_error, ReactiveTest.subscribe,
-)  # fmt: skip
 ROWS = ticks((0, 100), (1, 101), (2, 102), (3, 103), (4, 104))
 
 

@@ -9,15 +9,10 @@ import reactivex as rx
 from reactivex import Observable, Subject, abc
 from reactivex import operators as rxo
 from reactivex.disposable import Disposable
-from reactivex.testing import ReactiveTest
 
 from rxfeed import operators as ops
 from rxfeed.clock import VirtualClock
 from tests.builders import Recorder
-
-on_next, on_completed, on_error, subscribe = (
-    ReactiveTest.on_next, ReactiveTest.on_completed, ReactiveTest.on_error, ReactiveTest.subscribe,
-)  # fmt: skip
 
 
 def notes(error: BaseException | None) -> list[str]:

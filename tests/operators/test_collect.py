@@ -10,18 +10,15 @@ import polars as pl
 import pytest
 from reactivex import Observable, Subject, abc
 from reactivex.disposable import Disposable
-from reactivex.testing import ReactiveTest, TestScheduler
+from reactivex.testing import TestScheduler
 
 import rxfeed
 from rxfeed import operators as ops
 from rxfeed.errors import InputError, Overflow
 from rxfeed.frame import BAR_SCHEMA, Frame
 from rxfeed.model import Bar, Quote, Tick
-from tests.builders import T0, Recorder, bar, frame, tick, ticks
+from tests.builders import T0, Recorder, bar, frame, on_error, on_next, subscribe, tick, ticks
 
-on_next, on_completed, on_error, subscribe = (
-    ReactiveTest.on_next, ReactiveTest.on_completed, ReactiveTest.on_error, ReactiveTest.subscribe,
-)  # fmt: skip
 ROWS = ticks((0, 100), (1, 101), (2, 102), (3, 103), (4, 104))
 
 

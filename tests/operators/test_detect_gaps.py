@@ -5,20 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from reactivex import Observable, Subject, abc
-from reactivex.disposable import Disposable
-from reactivex.testing import ReactiveTest, TestScheduler
+from reactivex import Subject
+from reactivex.testing import TestScheduler
 
 from rxfeed import operators as ops
-from rxfeed.clock import VirtualClock
 from rxfeed.frame import Frame
 from rxfeed.instrument import Instrument
 from rxfeed.model import Depth, DepthKind, Gap, Quote, Tick
-from tests.builders import HOUR, T0, Recorder, bar, frame, tick
+from tests.builders import HOUR, T0, Recorder, bar, frame, on_completed, on_error, on_next, subscribe, tick
 
-on_next, on_completed, on_error, subscribe = (
-    ReactiveTest.on_next, ReactiveTest.on_completed, ReactiveTest.on_error, ReactiveTest.subscribe,
-)  # fmt: skip
 ROWS = [tick(i, seq=seq) for i, seq in enumerate([1, 2, 5, 6])]
 GAP = Gap("A", ROWS[1].time, ROWS[2].time, "sequence: 2 missing, 3 to 4")
 
@@ -209,15 +204,3 @@ def test_a_wrong_element_ends_the_stream_and_says_what_it_is(asked: dict[str, An
 def test_refuses_bad_arguments(arguments: dict[str, Any], error: type[Exception], text: str) -> None:
     with pytest.raises(error, match=f"^{text}$"):
         ops.detect_gaps(**arguments)
-
-
-def test_the_subscriber_s_scheduler_reaches_the_source() -> None:
-    found: list[Any] = []
-
-    def note(observer: abc.ObserverBase[Any], scheduler: abc.SchedulerBase | None = None) -> abc.DisposableBase:
-        found.append(scheduler)
-        return Disposable()
-
-    scheduler = VirtualClock().scheduler
-    Recorder().to(ops.detect_gaps(sequence=True)(Observable(note)), scheduler)
-    assert found == [scheduler]

@@ -5,19 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from reactivex import Observable, Subject, abc
-from reactivex.disposable import Disposable
-from reactivex.testing import ReactiveTest, TestScheduler
+from reactivex import Subject
+from reactivex.testing import TestScheduler
 
 from rxfeed import operators as ops
-from rxfeed.clock import VirtualClock
 from rxfeed.frame import Frame
 from rxfeed.model import Quote, Tick
-from tests.builders import T0, Recorder, frame, ticks
+from tests.builders import T0, Recorder, frame, on_error, on_next, subscribe, ticks
 
-on_next, on_completed, on_error, subscribe = (
-    ReactiveTest.on_next, ReactiveTest.on_completed, ReactiveTest.on_error, ReactiveTest.subscribe,
-)  # fmt: skip
 ROWS = ticks((0, 100), (1, 101), (2, 102))
 
 
@@ -106,15 +101,3 @@ def test_subscriptions_are_independent() -> None:
     source.on_next(frame(ROWS))
     assert first.elements == []
     assert second.elements == ROWS
-
-
-def test_the_subscriber_s_scheduler_reaches_the_source() -> None:
-    found: list[Any] = []
-
-    def note(observer: abc.ObserverBase[Any], scheduler: abc.SchedulerBase | None = None) -> abc.DisposableBase:
-        found.append(scheduler)
-        return Disposable()
-
-    scheduler = VirtualClock().scheduler
-    Recorder().to(ops.each()(Observable(note)), scheduler)
-    assert found == [scheduler]

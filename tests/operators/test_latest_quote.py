@@ -5,19 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from reactivex import Observable, Subject, abc
-from reactivex.disposable import Disposable
-from reactivex.testing import ReactiveTest, TestScheduler
+from reactivex import Subject
+from reactivex.testing import TestScheduler
 
 from rxfeed import operators as ops
-from rxfeed.clock import VirtualClock
 from rxfeed.frame import Frame
 from rxfeed.model import Depth, Quote
-from tests.builders import T0, Recorder, bar, tick
+from tests.builders import T0, Recorder, bar, on_completed, on_error, on_next, subscribe, tick
 
-on_next, on_completed, on_error, subscribe = (
-    ReactiveTest.on_next, ReactiveTest.on_completed, ReactiveTest.on_error, ReactiveTest.subscribe,
-)  # fmt: skip
 BID = Quote("A", T0, bid=99.0, seq=0)
 ASK = Quote("A", T0 + 1, ask=101.0, seq=1)
 WHOLE = Quote("A", T0 + 1, 99.0, 101.0, seq=1)
@@ -155,15 +150,3 @@ def test_what_cannot_be_compared_is_the_stream_s_error() -> None:
     source.on_next(NEXT)
     assert isinstance(got.error, TypeError)
     assert got.elements == [WHOLE]
-
-
-def test_the_subscriber_s_scheduler_reaches_the_source() -> None:
-    found: list[Any] = []
-
-    def note(observer: abc.ObserverBase[Any], scheduler: abc.SchedulerBase | None = None) -> abc.DisposableBase:
-        found.append(scheduler)
-        return Disposable()
-
-    scheduler = VirtualClock().scheduler
-    Recorder().to(ops.latest_quote()(Observable(note)), scheduler)
-    assert found == [scheduler]

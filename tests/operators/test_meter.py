@@ -7,18 +7,14 @@ from typing import Any
 import pytest
 from reactivex import Observable, Subject, abc
 from reactivex.disposable import Disposable
-from reactivex.testing import ReactiveTest, TestScheduler
+from reactivex.testing import TestScheduler
 
 import rxfeed
 from rxfeed import operators as ops
 from rxfeed.clock import ReplayClock, VirtualClock
 from rxfeed.kernels.meter import GATHERED, Summary
 from rxfeed.times import SECOND
-from tests.builders import T0, Recorder, frame, tick, ticks
-
-on_next, on_completed, on_error, subscribe = (
-    ReactiveTest.on_next, ReactiveTest.on_completed, ReactiveTest.on_error, ReactiveTest.subscribe,
-)  # fmt: skip
+from tests.builders import T0, Recorder, frame, on_error, on_next, subscribe, tick, ticks
 
 
 def one(ns: int) -> Summary:

@@ -6,9 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from reactivex import Observable, Subject, abc
-from reactivex.disposable import Disposable
-from reactivex.testing import ReactiveTest, TestScheduler
+from reactivex import Subject
+from reactivex.testing import TestScheduler
 
 import rxfeed
 from rxfeed import operators as ops
@@ -17,12 +16,9 @@ from rxfeed.clock import ReplayClock, VirtualClock
 from rxfeed.frame import Frame
 from rxfeed.model import Depth, Quote, Reject
 from rxfeed.times import NANOSECONDS, SECOND
-from tests.builders import T0, Recorder, bar, tick
+from tests.builders import T0, Recorder, bar, on_next, subscribe, tick
 from tests.oracle_book import depth, group, shown
 
-on_next, on_completed, on_error, subscribe = (
-    ReactiveTest.on_next, ReactiveTest.on_completed, ReactiveTest.on_error, ReactiveTest.subscribe,
-)  # fmt: skip
 MS = NANOSECONDS["ms"]
 READY = [*group("R b99 a101", 0), depth("b98", 1)]
 WRONG = Depth("A", T0, 7)
@@ -364,15 +360,3 @@ def test_a_wrong_element_ends_the_stream_and_says_what_it_is(element: Any, name:
 def test_refuses_bad_arguments(make: Callable[[], Any], error: type[Exception], text: str) -> None:
     with pytest.raises(error, match=text):
         make()
-
-
-def test_the_subscriber_s_scheduler_reaches_the_source() -> None:
-    found: list[Any] = []
-
-    def note(observer: abc.ObserverBase[Any], scheduler: abc.SchedulerBase | None = None) -> abc.DisposableBase:
-        found.append(scheduler)
-        return Disposable()
-
-    scheduler = VirtualClock().scheduler
-    Recorder().to(ops.order_book()(Observable(note)), scheduler)
-    assert found == [scheduler]

@@ -12,16 +12,11 @@ from hypothesis import strategies as st
 from reactivex import Observable, Subject, abc
 from reactivex import operators as rxo
 from reactivex.disposable import Disposable
-from reactivex.testing import ReactiveTest
 
 from rxfeed import operators as ops
 from rxfeed.clock import VirtualClock
 from rxfeed.model import Quote
 from tests.builders import T0, Recorder, frame, tick
-
-on_next, on_completed, on_error, subscribe = (
-    ReactiveTest.on_next, ReactiveTest.on_completed, ReactiveTest.on_error, ReactiveTest.subscribe,
-)  # fmt: skip
 
 
 class Feed:

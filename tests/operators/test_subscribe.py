@@ -12,19 +12,15 @@ from loguru import logger
 from reactivex import Observable, Subject, abc
 from reactivex import operators as rxo
 from reactivex.disposable import Disposable
-from reactivex.testing import ReactiveTest, TestScheduler
+from reactivex.testing import TestScheduler
 
 from rxfeed import operators as ops
 from rxfeed.clock import Clock, LiveClock, LoopClock, VirtualClock
 from rxfeed.failures import Failure
 from rxfeed.feeds.replay import replay
 from rxfeed.times import SECOND
-from tests.builders import T0, Recorder, tick, ticks
+from tests.builders import T0, Recorder, Told, on_completed, on_next, subscribe, tick, ticks
 from tests.loops import run, until
-
-on_next, on_completed, on_error, subscribe = (
-    ReactiveTest.on_next, ReactiveTest.on_completed, ReactiveTest.on_error, ReactiveTest.subscribe,
-)  # fmt: skip
 
 
 @pytest.fixture
@@ -33,20 +29,6 @@ def logged() -> Iterator[list[str]]:
     number = logger.add(lambda message: said.append(str(message)), level="INFO", diagnose=True, backtrace=True)
     yield said
     logger.remove(number)
-
-
-class Told:
-    """A report that notes what it is told."""
-
-    def __init__(self) -> None:
-        self.failures: list[Failure] = []
-
-    def __call__(self, failure: Failure) -> None:
-        self.failures.append(failure)
-
-    @property
-    def brief(self) -> list[tuple[str, str, str]]:
-        return [(f.stage, f.where, type(f.error).__name__) for f in self.failures]
 
 
 def fail(_: object = None) -> None:

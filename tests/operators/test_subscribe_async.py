@@ -14,9 +14,8 @@ from reactivex.disposable import Disposable
 from rxfeed import operators as ops
 from rxfeed.clock import VirtualClock
 from rxfeed.errors import Overflow
-from rxfeed.failures import Failure
 from rxfeed.kernels.buffer import OnOverflow
-from tests.builders import frame, ticks
+from tests.builders import Told, frame, ticks
 from tests.loops import run, settle, tasks, until
 
 
@@ -38,18 +37,6 @@ class Handler:
             self.log.append(f"{element} cancelled")
             raise
         self.log.append(f"{element}>")
-
-
-class Told:
-    def __init__(self) -> None:
-        self.failures: list[Failure] = []
-
-    def __call__(self, failure: Failure) -> None:
-        self.failures.append(failure)
-
-    @property
-    def brief(self) -> list[tuple[str, str, str]]:
-        return [(f.stage, f.where, type(f.error).__name__) for f in self.failures]
 
 
 async def fail(_: object = None) -> None:

@@ -6,21 +6,16 @@ import math
 from typing import Any
 
 import pytest
-from reactivex import Observable, Subject, abc
-from reactivex.disposable import Disposable
-from reactivex.testing import ReactiveTest, TestScheduler
+from reactivex import Subject
+from reactivex.testing import TestScheduler
 
 from rxfeed import operators as ops
 from rxfeed import rules
-from rxfeed.clock import VirtualClock
 from rxfeed.frame import Frame
 from rxfeed.instrument import Instrument
 from rxfeed.model import Depth, DepthKind, Quote, Reject, Tick
-from tests.builders import T0, Recorder, bar, frame, tick, ticks
+from tests.builders import T0, Recorder, bar, frame, on_completed, on_error, on_next, subscribe, tick, ticks
 
-on_next, on_completed, on_error, subscribe = (
-    ReactiveTest.on_next, ReactiveTest.on_completed, ReactiveTest.on_error, ReactiveTest.subscribe,
-)  # fmt: skip
 PLAIN = ticks((0, 100), (1, 101), (2, 102), (3, 103))
 SUSPECT = tick(4, 200, seq=4)
 
@@ -221,15 +216,3 @@ def test_released_suspects_come_before_what_is_given_back() -> None:
     for row in (PLAIN[0], *level):
         source.on_next(row)
     assert got.elements == [PLAIN[0], *level, after]
-
-
-def test_the_subscriber_s_scheduler_reaches_the_source() -> None:
-    found: list[Any] = []
-
-    def note(observer: abc.ObserverBase[Any], scheduler: abc.SchedulerBase | None = None) -> abc.DisposableBase:
-        found.append(scheduler)
-        return Disposable()
-
-    scheduler = VirtualClock().scheduler
-    Recorder().to(ops.validate()(Observable(note)), scheduler)
-    assert found == [scheduler]

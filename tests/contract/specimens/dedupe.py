@@ -1,8 +1,7 @@
 from rxfeed import operators as ops
 from tests.builders import tick
-from tests.contract.specimen import Callback, Marble, Refusal, Specimen
+from tests.contract.specimen import OF_FEEDS, Callback, Marble, Refusal, Specimen
 
-TAKES = frozenset({"Tick", "Quote", "Depth", "Frame[Tick]", "Frame[Quote]", "Frame[Depth]"})
 BY_FIELD = Specimen(
     operator="dedupe",
     make=lambda _: ops.dedupe("seq", "5s"),
@@ -15,7 +14,7 @@ BY_FIELD = Specimen(
         ]
     ],
     lanes=["rows", "runs", "frames"],
-    takes=TAKES,
+    takes=OF_FEEDS,
     callbacks={"duplicates": Callback(make=lambda call, _: ops.dedupe("seq", "5s", duplicates=call))},
     conserved=lambda s: s.received == s.emitted + s.duplicate,
 )  # fmt: skip

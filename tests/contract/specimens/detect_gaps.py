@@ -1,8 +1,7 @@
 from rxfeed import operators as ops
 from tests.builders import tick
-from tests.contract.specimen import Callback, Marble, Refusal, Specimen
+from tests.contract.specimen import OF_FEEDS, Callback, Marble, Refusal, Specimen
 
-TAKES = frozenset({"Tick", "Quote", "Depth", "Frame[Tick]", "Frame[Quote]", "Frame[Depth]"})
 SPECIMENS = [
     Specimen(
         operator="detect_gaps",
@@ -10,7 +9,7 @@ SPECIMENS = [
         # One missing, that comes late; and ten seconds of silence.
         rows=[tick(at, 100.0, seq=seq) for at, seq in [(0, 1), (1, 2), (2, 4), (3, 3), (3.5, 5), (13.5, 6), (14, 9), (15, 10)]],
         lanes=["rows", "runs", "frames"],
-        takes=TAKES,
+        takes=OF_FEEDS,
         callbacks={"gaps": Callback(make=lambda call, _: ops.detect_gaps(sequence=True, silence="5s", gaps=call))},
         conserved=lambda s: s.received == s.emitted,
     )

@@ -5,9 +5,7 @@ from rxfeed import rules
 from rxfeed.errors import RxfeedError
 from rxfeed.model import Quote
 from tests.builders import T0, tick, ticks
-from tests.contract.specimen import Callback, Marble, Refusal, Specimen
-
-TAKES = frozenset({"Tick", "Quote", "Depth", "Frame[Tick]", "Frame[Quote]", "Frame[Depth]"})
+from tests.contract.specimen import OF_FEEDS, Callback, Marble, Refusal, Specimen
 
 
 def judged_by(judge):
@@ -41,7 +39,7 @@ TICKS = Specimen(
         (10, 500),
     ),
     lanes=["rows", "runs", "frames"],
-    takes=TAKES,
+    takes=OF_FEEDS,
     callbacks={
         "rejects": Callback(make=lambda call, _: ops.validate(rejects=call)),
         "a rule": Callback(make=lambda call, _: ops.validate(judged_by(call))),
