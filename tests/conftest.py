@@ -13,3 +13,5 @@ set_hypothesis_home_dir(Path(tempfile.gettempdir()) / "rxfeed-hypothesis")
 settings.register_profile("local", deadline=None, database=None)
 settings.register_profile("ci", deadline=None, database=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+pytest_plugins = ["tests.leakwatch"]

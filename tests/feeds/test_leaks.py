@@ -299,6 +299,7 @@ def test_an_open_socket() -> None:
     run(main)
 
 
+@pytest.mark.leaks
 def test_access_logs_of_a_server(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
 
@@ -334,6 +335,7 @@ def never_retrieved(task: Callable[[], asyncio.Task[Any]]) -> Callable[[], Await
     return use
 
 
+@pytest.mark.leaks
 @pytest.mark.parametrize("place", PLACES)
 def test_tasks_that_fail(place: Place, caplog: pytest.LogCaptureFixture) -> None:
     logged: list[str] = []
@@ -443,6 +445,7 @@ def refusing(code: int) -> Callable[[web.Request], Awaitable[web.Response]]:
     return handler
 
 
+@pytest.mark.leaks
 def test_loguru_shows_variables(users_log: list[str]) -> None:
     async def bare(url: str, key: str) -> None:
         async with aiohttp.ClientSession() as session:
@@ -482,6 +485,7 @@ def test_loguru_shows_variables(users_log: list[str]) -> None:
     run(main)
 
 
+@pytest.mark.leaks
 def test_our_own_sinks_show_nothing_whoever_writes_to_them() -> None:
     lines: list[str] = []
     alive = Secret(KEY), Secret(TOKEN)
@@ -511,6 +515,7 @@ def test_our_own_sinks_show_nothing_whoever_writes_to_them() -> None:
     assert len(alive) == 2
 
 
+@pytest.mark.leaks
 def test_tenacity(caplog: pytest.LogCaptureFixture) -> None:
     states: list[str] = []
 

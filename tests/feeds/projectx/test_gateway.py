@@ -467,7 +467,7 @@ def test_without_a_running_loop_it_says_what_it_needs() -> None:
     (error,) = errors
     assert isinstance(error, RuntimeError)
     assert "needs a running asyncio loop" in str(error)
-    assert repr(gateway) == "Gateway(127.0.0.1:1 (127.0.0.1))"
+    assert repr(gateway) == "Gateway(127.0.0.1:1)"
 
 
 def test_without_credentials_it_says_where_they_come_from(monkeypatch: pytest.MonkeyPatch) -> None:
