@@ -123,15 +123,9 @@ def _without(text: str, secret: Secret) -> str:
         return text
     hit = bytearray(len(text))
     for form in forms:
-        at, last = 0, len(text) - _PIECE
-        while at <= last:
+        for at in range(len(text) - _PIECE + 1):
             if text[at : at + _PIECE] in form:
-                end = at + _PIECE
-                while end < len(text) and text[end - _PIECE + 1 : end + 1] in form:
-                    end += 1
-                hit[at:end] = b"\1" * (end - at)
-                at = end - _PIECE
-            at += 1
+                hit[at : at + _PIECE] = b"\1" * _PIECE
     pieces = groupby(zip(hit, text, strict=True), key=itemgetter(0))
     return "".join(_MASK if hidden else "".join(one for _, one in piece) for hidden, piece in pieces) if 1 in hit else text
 

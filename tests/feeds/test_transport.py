@@ -249,6 +249,24 @@ def test_a_certificate_that_is_not_trusted(certificate: Path) -> None:
     assert {context["message"] for context in told} <= {"Error on transport creation for incoming connection"}  # the server's
 
 
+def test_no_redirect_from_an_encrypted_address_to_one_that_is_not(certificate: Path) -> None:
+    async def main() -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        async with (
+            serving(answer()) as plain,
+            serving(answer(307, location=f"{plain.url}/x"), ssl_context=context) as served,
+        ):
+            trusting = Transport(origins=[served.url, plain.url], tls=ssl.create_default_context(cafile=certificate))
+            for ask in (trusting.post, trusting.websocket):
+                with pytest.raises(AddressRefused, match=r"from an encrypted address to one that is not$"):
+                    await ask(f"{served.url}/x", timeout=WAIT)
+            assert plain.asked == []
+            await trusting.close()
+
+    run(main)
+
+
 def test_a_server_that_does_not_encrypt() -> None:
     async def use(_: Transport, served: Served) -> None:
         url = served.url.replace("http", "https")

@@ -103,7 +103,7 @@ class History:
         unit = unit_of(timeframe)
         if not start < end:
             raise ValueError(f"start must be before end, got {iso(start)} and {iso(end)}")
-        rows: dict[int, _Row] = {}
+        rows: dict[int, _Row] = {}  # oldest first
         until = end
         for _ in range(_PAGES):
             page = await self._page(contract, unit, start, until)
@@ -154,7 +154,7 @@ def _bars(symbol: str, timeframe: str, grid: Grid, rows: Mapping[int, _Row]) -> 
     bars: list[Bar] = []
     outside: list[int] = []
     segment = None
-    for time, row in sorted(rows.items()):
+    for time, row in rows.items():
         if segment is None or not segment.lo <= time < segment.hi:
             segment = grid.segment(time)
         if segment is None:

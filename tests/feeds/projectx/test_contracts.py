@@ -31,7 +31,7 @@ def row(id: str, name: str, *, active: bool = False, tick: Any = 0.25, **more: A
 MARKET = [
     row("CON.F.US.ENQ.H26", "NQH6"), row("CON.F.US.ENQ.Z25", "NQZ5", active=True), row("CON.F.US.ENQ.M26", "NQM6"),
     row("CON.F.US.MNQ.Z25", "MNQZ5", active=True), row("CON.F.US.MNQ.H26", "MNQH6"),
-    row("CON.F.US.EP.Z25", "ESZ5", active=True), row("CON.F.US.MES.Z25", "MESZ5", active=True),
+    row("CON.F.US.MES.Z25", "MESZ5", active=True), row("CON.F.US.EP.Z25", "ESZ5", active=True),
     row("CON.F.US.GCE.G26", "GCG6", active=True, tick=0.1), row("CON.F.US.TYA.Z25", "ZNZ5", active=True, tick=0.015625),
     row("CON.F.US.M2K.Z25", "M2KZ5", active=True, tick=0.1), row("CON.F.US.EU6.Z25", "6EZ5", active=True, tick=0.00005),
     row("CON.F.US.SIE.H26", "SIH6"),

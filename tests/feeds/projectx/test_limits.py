@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from rxfeed.feeds.projectx.limits import Limit, Limiter, Limits
 from rxfeed.testing import Simulation, simulate
+from tests.loops import settle
 
 
 def limited(use: Callable[[Simulation], Awaitable[Any]]) -> Any:
@@ -89,6 +91,45 @@ def test_who_is_cancelled_costs_nobody_a_place() -> None:
         assert (limiter.stats.granted, limiter.stats.cancelled) == (2, 2)
 
     limited(main)
+
+
+def test_who_is_cancelled_just_before_its_turn() -> None:
+    async def main(simulation: Simulation) -> None:
+        limiter, log = Limiter(Limit(1, "10s")), []
+        waiting: list[asyncio.Task[None]] = []
+        simulation.loop.call_at(10.0, lambda: waiting[1].cancel())  # before the limiter's own timer of that time
+        waiting += [asyncio.create_task(request(limiter, simulation, log, name)) for name in "abc"]
+        await asyncio.gather(*waiting, return_exceptions=True)
+        assert log == [("a", 0.0), ("c", 10.0)]
+
+    limited(main)
+
+
+def test_who_comes_while_the_loop_is_late_overtakes_nobody() -> None:
+    async def main() -> None:
+        limiter, log = Limiter(Limit(1, "10ms")), []
+        loop: Any = asyncio.get_running_loop()
+        time, late = loop.time, 0.0
+        loop.time = lambda: time() + late
+
+        async def come(name: str) -> None:
+            async with limiter.place():
+                log.append(name)
+
+        await come("a")
+        waiting = asyncio.create_task(come("b"))
+        await settle()
+        late = 0.011  # its place is free, and its timer has not had its turn
+        last = asyncio.create_task(come("c"))
+        newest = asyncio.create_task(come("d"))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0):
+                await come("e")
+        late = 0.06
+        await asyncio.gather(waiting, last, newest)
+        assert log == ["a", "b", "c", "d"]
+
+    asyncio.run(main())
 
 
 def test_all_cancelled_leave_no_timer() -> None:

@@ -12,6 +12,7 @@ from rxfeed.feeds.projectx.login import LIFE, life_of
 from rxfeed.feeds.projectx.rest import Envelope
 from rxfeed.secret import Secret
 from tests.feeds.projectx.gateway import Gateway, World, asking, jwt
+from tests.loops import settle
 
 
 @pytest.mark.parametrize(
@@ -76,7 +77,8 @@ def test_with_the_last_who_is_cancelled_the_login_ends_and_the_next_begins_anew(
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        assert [task.get_name() for task in asyncio.all_tasks() if task.get_name() == "rxfeed login"] in ([], ["rxfeed login"])
+        await settle()
+        assert [task for task in asyncio.all_tasks() if task.get_name() == "rxfeed login"] == []
         token = await world.login.token()
         assert token.reveal() == gateway.token
         assert (gateway.times, world.now) == ([0.0, 1.0], 3.0)
