@@ -86,16 +86,18 @@ def redacted(text: str) -> str:
     JSON and in a `repr`; and what looks like one: `access_token=`, `Authorization`, JWTs, names and keys in JSON. A secret of
     fewer than 8 characters is found in whole only, and one of fewer than 4 not at all.
     """
-    for secret in list(_LIVE.values()):
-        text = _without(text, secret)
+    # All is looked for in the text as it came: what one finds must not break up what another would have found.
+    hit = _hits(text)
     for pattern in _PATTERNS:
-        text = pattern.sub(rf"\1{_MASK}", text)
-    return text
+        for found in pattern.finditer(text):
+            hit[found.end(1) : found.end()] = b"\1" * (found.end() - found.end(1))
+    pieces = groupby(zip(hit, text, strict=True), key=itemgetter(0))
+    return "".join(_MASK if hidden else "".join(one for _, one in piece) for hidden, piece in pieces) if 1 in hit else text
 
 
 def exposes(text: str) -> bool:
     """Whether a text holds a `Secret` that is alive, or a part of one."""
-    return any(_without(text, secret) != text for secret in list(_LIVE.values()))
+    return 1 in _hits(text)
 
 
 def redacting(write: Callable[[str], object]) -> Callable[[str], None]:
@@ -114,20 +116,21 @@ def redacting(write: Callable[[str], object]) -> Callable[[str], None]:
     return sink
 
 
-def _without(text: str, secret: Secret) -> str:
-    forms = _forms(secret.reveal())
-    if min(map(len, forms)) < _PIECE:
-        for form in sorted(forms, key=len, reverse=True):
-            if len(form) >= _FEWEST:
-                text = text.replace(form, _MASK)
-        return text
+def _hits(text: str) -> bytearray:
+    """Which characters of a text belong to a secret that is alive."""
     hit = bytearray(len(text))
-    for form in forms:
-        for at in range(len(text) - _PIECE + 1):
-            if text[at : at + _PIECE] in form:
-                hit[at : at + _PIECE] = b"\1" * _PIECE
-    pieces = groupby(zip(hit, text, strict=True), key=itemgetter(0))
-    return "".join(_MASK if hidden else "".join(one for _, one in piece) for hidden, piece in pieces) if 1 in hit else text
+    for secret in list(_LIVE.values()):
+        for form in _forms(secret.reveal()):
+            if len(form) >= _PIECE:
+                for at in range(len(text) - _PIECE + 1):
+                    if text[at : at + _PIECE] in form:
+                        hit[at : at + _PIECE] = b"\1" * _PIECE
+            elif len(form) >= _FEWEST:
+                at = text.find(form)
+                while at >= 0:
+                    hit[at : at + len(form)] = b"\1" * len(form)
+                    at = text.find(form, at + 1)
+    return hit
 
 
 def _forms(value: str) -> set[str]:

@@ -84,6 +84,15 @@ def test_every_piece_of_eight_characters_is_found(value: str, data: st.DataObjec
     assert secret.reveal() == value
 
 
+def test_secrets_that_share_a_piece_hide_each_other_no_end() -> None:
+    one, other = Secret("abcdefghij"), Secret("abcdefghijklm")
+    assert redacted("<abcdefghijklm>") == "<***>"
+    assert redacted(f"<{TOKEN}>") == "<***>"
+    alike = Secret(TOKEN[:-4])
+    assert redacted(f"<{TOKEN}>") == "<***>"
+    assert len({one, other, alike}) == 3
+
+
 def test_what_stands_around_a_piece_stays() -> None:
     secret = Secret("abcdefghijkl")
     assert redacted("-abcdefgh-bcdefghij-abcdefg-abcdefghijklabcdefgh-") == "-***-***-abcdefg-***-"
