@@ -204,7 +204,7 @@ def test_an_answer_that_is_not_http() -> None:
 
 
 def test_an_answer_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rxfeed.feeds.transport.MAX_BODY", 1 << 20)
+    monkeypatch.setattr("rxfeed.feeds.exchange.MAX_BODY", 1 << 20)
 
     async def use(transport: Transport, served: Served) -> None:
         with pytest.raises(ProtocolError, match=r"answered with more than 1 MiB$"):
