@@ -191,7 +191,7 @@ def test_a_subscriber_that_raises_surfaces_at_the_source() -> None:
         [ops.bars("1s", frames=True), ops.each()],
         [ops.validate(), ops.bars("1s", updates="1s")],
     ],
-    ids=str,
+    ids=["validate", "gates", "frames of bars", "updates"],
 )
 def test_the_rest_of_a_run_in_which_a_subscriber_raises_comes_before_what_is_next(stages: list[Any]) -> None:
     """Among them are ticks that are no ordinary ones."""
