@@ -46,10 +46,12 @@ def _options(
 def _register() -> None:
     from rxfeed.cli.bars import bars
     from rxfeed.cli.sessions import sessions
+    from rxfeed.cli.simulate import WithFaults, simulate
     from rxfeed.cli.synth import synth
 
     for command in (bars, synth, sessions):
         app.command()(command)
+    app.command(cls=WithFaults)(simulate)
 
 
 _register()

@@ -45,6 +45,10 @@ class Outlet(Protocol):
         """Cut the network connection."""
         ...
 
+    def strand(self) -> None:
+        """Answer nothing any more, not even a WebSocket ping or close, and leave the network connection as it is."""
+        ...
+
     @property
     def unsent(self) -> int:
         """Bytes that were handed over and have not gone out yet."""
@@ -85,7 +89,7 @@ class HubConnection:
 
     __slots__ = (
         "_buffer", "_call", "_clock", "_ended", "_first", "_heard", "_out", "_outlet", "_said", "_timer", "_timing", "_written",
-        "hub", "id", "keep", "mangle", "mute_until", "pings", "received", "results", "sent", "state", "still_until",
+        "hub", "id", "keep", "mangle", "mute_until", "no_pings_until", "received", "results", "sent", "state", "still_until",
         "subscriptions", "token", "user", "version",
     )  # fmt: skip
 
@@ -106,10 +110,10 @@ class HubConnection:
         self.results: dict[str, dict[str, Any]] = {}
         """The client's Completions, by invocation id."""
         self.sent = Sent(id, hub, user, clock.now)
-        self.mangle: Callable[[list[Record]], list[Record]] | None = None
+        self.mangle: Callable[[list[Record], int], list[Record]] | None = None
         """What faults do to records on their way out."""
-        self.pings = True
-        """Whether pings are sent."""
+        self.no_pings_until = 0
+        """Until when no pings are sent."""
         self.still_until = 0
         """Until when no data is sent, only pings and answers."""
         self.mute_until = 0
@@ -226,7 +230,7 @@ class HubConnection:
         if self.state != "open" or self._clock.now < self.still_until:
             return
         if self.mangle is not None:
-            records = self.mangle(records)
+            records = self.mangle(records, self._clock.now)
         self._send(records)
 
     def send_raw(self, payload: bytes) -> None:
@@ -270,6 +274,11 @@ class HubConnection:
         self._send([control(message)])
         self.end("close" if error is None else f"close: {error}")
 
+    def log_out(self) -> None:
+        """Push GatewayLogout, and end the connection."""
+        self.invoke("GatewayLogout", "The session has ended.")
+        self.close()
+
     def end(self, why: str, code: int = 1000) -> None:
         """Close the WebSocket with no Close message."""
         if self._over(why):
@@ -283,6 +292,11 @@ class HubConnection:
         if self._over(why):
             self._lose(gone)
             self._outlet.abort()
+
+    def strand(self, why: str) -> None:
+        """Be gone without a word: nothing is sent, read or closed any more."""
+        if self._over(why):
+            self._outlet.strand()
 
     def lost(self, why: str = "lost") -> None:
         """Be told that the network connection is over."""
@@ -325,16 +339,20 @@ class HubConnection:
         if self.state == "closed":
             return
         now = self._clock.now
+        muted = now < self.mute_until
         if now < self._due():
             pass
         elif self.state == "handshake":
-            self.end("handshake timeout")
+            if muted:
+                self._first = now
+            else:
+                self.end("handshake timeout")
         elif now >= self._heard + self._timing.silence:
-            if now < self.mute_until:
+            if muted:
                 self._heard = now
             else:
                 self.close(error="Client hasn't sent a message/ping within the configured ClientTimeoutInterval.")
-        elif self.pings and now >= self.mute_until:
+        elif now >= self.no_pings_until and not muted:
             self._send([PING])
         else:
             self._said = now

@@ -33,7 +33,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer. One that hangs is given after `hang` seconds."""
+    """An answer. One that hangs is never given: after `hang` seconds the connection is cut."""
 
     status: int
     body: bytes = b""

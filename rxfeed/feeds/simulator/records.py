@@ -28,11 +28,12 @@ _FEW: Final = 65_536
 class Record:
     """One message, framed. `topic` is who gets it: `(kind, contract or account)`."""
 
-    __slots__ = ("elements", "frame", "head", "seq", "ticks", "topic", "volume")
+    __slots__ = ("elements", "frame", "head", "parts", "seq", "ticks", "topic", "volume")
 
     def __init__(
-        self, topic: tuple[Kind, str], payload: bytes, elements: int = 0, volume: int = 0, ticks: int = 0, seq: int = -1
-    ) -> None:
+        self, topic: tuple[Kind, str], payload: bytes, elements: int = 0, volume: int = 0, ticks: int = 0, seq: int = -1,
+        parts: tuple[Record, ...] = (),
+    ) -> None:  # fmt: skip
         head = frame_head(len(payload))
         self.topic: Final = topic
         self.frame: Final = head + payload
@@ -41,6 +42,8 @@ class Record:
         self.volume: Final = volume
         self.ticks: Final = ticks
         self.seq: Final = seq
+        self.parts: Final = parts
+        """What it is joined of; those count instead of it."""
 
     @property
     def payload(self) -> bytes:
@@ -49,7 +52,13 @@ class Record:
 
     def with_payload(self, payload: bytes) -> Record:
         """Return a record that counts as this one does and looks otherwise."""
-        return Record(self.topic, payload, self.elements, self.volume, self.ticks, self.seq)
+        return Record(self.topic, payload, self.elements, self.volume, self.ticks, self.seq, self.parts)
+
+    @staticmethod
+    def joined(records: Sequence[Record]) -> Record:
+        """Return records as one that counts as all of them do."""
+        parts = tuple(part for record in records for part in record.parts or (record,))
+        return Record(CONTROL, b"".join([part.payload for part in parts]), parts=parts)
 
 
 CONTROL: Final[tuple[Kind, str]] = ("control", "")

@@ -10,22 +10,26 @@ from typing import Final
 
 from aiohttp import WSMsgType, web
 
+from rxfeed.feeds.simulator.control import control
 from rxfeed.feeds.simulator.core import Simulator
 from rxfeed.feeds.simulator.http import Answer, Request
 from rxfeed.feeds.simulator.records import Record
 
 _MOST: Final = 1 << 20
+_LOOKS: Final = 600
+_OVER: Final = (WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR)
 
 
 class _WebSocketOutlet:
     """Writes frames, which are made already, beside aiohttp's own writer: each write of either is whole frames."""
 
-    __slots__ = ("_transport", "code", "done")
+    __slots__ = ("_transport", "code", "done", "stranded")
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
         self.code = 1000
         self.done = asyncio.Event()
+        self.stranded = False
 
     def send(self, records: Sequence[Record]) -> None:
         if not self._transport.is_closing():
@@ -37,6 +41,9 @@ class _WebSocketOutlet:
 
     def abort(self) -> None:
         self._transport.abort()
+
+    def strand(self) -> None:
+        self.stranded = True
 
     @property
     def unsent(self) -> int:
@@ -50,19 +57,24 @@ def make_app(simulator: Simulator) -> web.Application:
     async def start(_: web.Application) -> None:
         simulator.start()
 
+    outlets: dict[_WebSocketOutlet, None] = {}
+
     async def stop(_: web.Application) -> None:
         simulator.stop()
+        for outlet in outlets:
+            outlet.done.set()
 
     app.on_startup.append(start)
     app.on_shutdown.append(stop)
 
     async def plain(request: web.Request) -> web.StreamResponse:
         given = await _request(request)
-        return await _respond(simulator.control(given) if given.path.startswith("/simulator") else simulator.request(given))
+        own = given.path == "/simulator" or given.path.startswith("/simulator/")
+        return await _respond(request, control(simulator, given) if own else simulator.request(given))
 
     def hub(name: str) -> None:
         async def handle(request: web.Request) -> web.StreamResponse:
-            return await _websocket(simulator, name, request)
+            return await _websocket(simulator, name, request, outlets)
 
         app.router.add_get(f"/hubs/{name}", handle)
 
@@ -77,17 +89,23 @@ async def _request(request: web.Request) -> Request:
     return Request(request.method, request.path, dict(request.query), headers, await request.read())
 
 
-async def _respond(given: Answer) -> web.Response:
+async def _respond(request: web.Request, given: Answer) -> web.Response:
     if given.hang:
         await asyncio.sleep(given.hang)
+        if request.transport is not None:
+            request.transport.abort()
     return web.Response(status=given.status, body=given.body, headers=dict(given.headers))
 
 
-async def _websocket(simulator: Simulator, hub: str, request: web.Request) -> web.StreamResponse:
+async def _websocket(
+    simulator: Simulator, hub: str, request: web.Request, outlets: dict[_WebSocketOutlet, None]
+) -> web.StreamResponse:
     ticket = simulator.enter(await _request(request), hub)
     if isinstance(ticket, Answer):
-        return await _respond(ticket)
-    socket = web.WebSocketResponse(compress=False, heartbeat=None, max_msg_size=_MOST, timeout=1.0)
+        return await _respond(request, ticket)
+    socket = web.WebSocketResponse(
+        compress=False, heartbeat=None, max_msg_size=_MOST, timeout=1.0, autoping=False, autoclose=False
+    )  # fmt: skip
     if not socket.can_prepare(request):
         simulator.leave(ticket)
         return web.Response(status=400, text="a WebSocket is wanted")
@@ -95,12 +113,17 @@ async def _websocket(simulator: Simulator, hub: str, request: web.Request) -> we
     transport = request.transport
     assert transport is not None
     outlet = _WebSocketOutlet(transport)
+    outlets[outlet] = None
     connection = simulator.connect(ticket, outlet)
 
     async def read() -> None:
-        async for message in socket:
+        while (message := await socket.receive()).type not in _OVER:
             if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
                 connection.receive(message.data)
+            elif message.type is WSMsgType.PING and not outlet.stranded:
+                await socket.pong(message.data)
+            elif message.type is WSMsgType.CLOSE and not outlet.stranded:
+                return
 
     reading = asyncio.ensure_future(read())
     ending = asyncio.ensure_future(outlet.done.wait())
@@ -111,8 +134,20 @@ async def _websocket(simulator: Simulator, hub: str, request: web.Request) -> we
         reading.cancel()
         await asyncio.wait((reading, ending))
         connection.lost()
+        if outlet.stranded:
+            await _forgotten(transport, outlet)
+        del outlets[outlet]
     await socket.close(code=outlet.code)
     return socket
+
+
+async def _forgotten(transport: asyncio.Transport, outlet: _WebSocketOutlet) -> None:
+    """Leave a connection lie that nobody here knows of any more, until its other end cuts it or the server stops."""
+    for _ in range(_LOOKS):
+        if transport.is_closing() or outlet.done.is_set():
+            break
+        await asyncio.sleep(1)
+    transport.abort()
 
 
 @asynccontextmanager

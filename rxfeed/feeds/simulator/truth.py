@@ -97,15 +97,17 @@ class Sent:
         for record in records:
             self.messages += 1
             self.bytes += len(record.frame)
-            one = totals.get(record.topic)
-            if one is None:
-                one = totals[record.topic] = Totals()
-            one.add(record)
+            for part in record.parts or (record,):
+                one = totals.get(part.topic)
+                if one is None:
+                    one = totals[part.topic] = Totals()
+                one.add(part)
 
     def lose(self, records: Iterable[Record]) -> None:
         """Count messages that the socket still held when it died."""
         for record in records:
-            self.unsent.setdefault(record.topic, Totals()).add(record)
+            for part in record.parts or (record,):
+                self.unsent.setdefault(part.topic, Totals()).add(part)
 
     def of(self, kind: Kind, contract: str) -> Totals:
         """Return what was sent of one kind of one contract; zeros if nothing was."""

@@ -39,8 +39,12 @@ class Ear:
         self.frames: list[bytes] = []
         self.ended: int | str | None = None
         self.unsent = 0
+        self.stuck = False
+        self.stranded = False
 
     def send(self, records: Any) -> None:
+        if self.stuck:
+            self.unsent += sum(len(record.frame) for record in records)
         self.frames += [record.payload for record in records]
         assert all(isinstance(record, Record) for record in records)
 
@@ -49,6 +53,9 @@ class Ear:
 
     def abort(self) -> None:
         self.ended = "aborted"
+
+    def strand(self) -> None:
+        self.stranded = True
 
     @property
     def heard(self) -> list[dict[str, Any]]:

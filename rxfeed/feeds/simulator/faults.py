@@ -1,0 +1,159 @@
+"""Faults: what they are called, and how they are written.
+
+    NAME[:PLACE][=VALUE][@TIME|/TIME]
+
+`drop` is at once, `drop@30s` once after 30 s, `drop/30s` every 30 s. A place is `market` or `user` (one hub) or `rest`.
+`silence=20s/2m` is twenty seconds of silence every two minutes, `401:rest=3` lets the next three REST requests fail.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final, Literal, NamedTuple
+from urllib.parse import urlsplit
+
+from rxfeed.times import Duration, nanoseconds
+
+Place = Literal["market", "user", "rest"]
+PLACES: Final[tuple[Place, ...]] = ("market", "user", "rest")
+_FORM: Final = re.compile(
+    r"(?P<name>[a-z0-9-]+)(?::(?P<place>\w+))?(?:=(?P<value>[^@]*?))?(?:(?P<when>[@/])(?P<time>[\d.]+[a-z]+))?"
+)
+
+
+class Kind(NamedTuple):
+    """What a fault is: what its value means, the value by default, and what happens."""
+
+    value: Literal["", "duration", "offset", "count", "code", "url"]
+    default: str
+    text: str
+
+
+FAULTS: Final[dict[str, Kind]] = {
+    "drop": Kind("", "", "the connections are cut, with no Close message"),
+    "close": Kind("", "", "a Close message with allowReconnect true, then the end"),
+    "close-error": Kind("", "", "a Close message with an error and allowReconnect true"),
+    "close-final": Kind("", "", "a Close message with an error and allowReconnect false"),
+    "end": Kind("code", "1001", "the WebSocket is closed with this code, with no Close message"),
+    "half-open": Kind("", "", "this side of the connections is gone, and nobody tells the other; new ones are well"),
+    "black-hole": Kind("duration", "10s", "nothing gets through: connections are dead, nothing new is answered for so long"),
+    "hang": Kind("duration", "30s", "who connects meanwhile gets no answer to the handshake"),
+    "silence": Kind("duration", "10s", "no data is sent, but pings are"),
+    "mute": Kind("duration", "40s", "nothing is sent to those who are connected, not even pings"),
+    "no-pings": Kind("duration", "60s", "data is sent, but no pings"),
+    "logout": Kind("", "", "GatewayLogout is pushed"),
+    "expire": Kind("", "", "all tokens issued so far are no longer good"),
+    "split": Kind("duration", "5s", "each record comes in two WebSocket messages"),
+    "join": Kind("duration", "5s", "the records of a moment come in one WebSocket message"),
+    "malformed": Kind("count", "1", "records that are no JSON"),
+    "unknown": Kind("count", "1", "records of a type, and with a target, that nobody knows"),
+    "huge": Kind("count", "1048576", "one message of so many bytes or a little more, of real trades"),
+    "duplicate": Kind("count", "1", "the next trade messages are sent twice"),
+    "reorder": Kind("count", "1", "the next pairs of trade messages change places"),
+    "burst": Kind("count", "10000", "so many trades at one moment"),
+    "skew": Kind("offset", "1h", "the server's clock is off by so much from now on; 0s sets it right"),
+    "redirect": Kind("url", "", "the next negotiation sends the client to this hub, or with no value back to the same"),
+    "401": Kind("count", "1", "the next requests and upgrades are not authorized"),
+    "404": Kind("count", "1", "the next requests and upgrades find nothing"),
+    "429": Kind("count", "1", "the next requests and upgrades are too many; Retry-After says 2 s"),
+    "500": Kind("count", "1", "the next requests and upgrades fail"),
+    "503": Kind("count", "1", "the next requests and upgrades find no service"),
+}  # fmt: skip
+"""All faults, by name."""
+
+
+def table() -> str:
+    """Return the faults as lines of text."""
+    width = max(map(len, FAULTS)) + 11
+    lines = [
+        f"{f'{name}[={kind.default or kind.value}]' if kind.value else name:{width}}{kind.text}"
+        for name, kind in FAULTS.items()
+    ]
+    return "\n".join(lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A fault, and when.
+
+    Args:
+        name: one of `FAULTS`.
+        value: as text; by default what the table says.
+        place: "market" or "user" for one hub, "rest" for requests under /api; None is wherever it makes sense.
+        at: after which time it comes once; None and no `every` is at once.
+        every: after which time it comes again and again.
+
+    Raises:
+        ValueError: a name, place, value or time that is not allowed; the text lists what is.
+    """
+
+    name: str
+    value: str = ""
+    place: Place | None = None
+    at: Duration | None = None
+    every: Duration | None = None
+
+    def __post_init__(self) -> None:
+        kind = FAULTS.get(self.name)
+        if kind is None:
+            raise ValueError(f"a fault must be one of {', '.join(FAULTS)}, got {self.name!r}")
+        if self.place is not None and self.place not in PLACES:  # pyright: ignore[reportUnnecessaryContains]
+            raise ValueError(f"a fault's place must be one of {', '.join(PLACES)}, got {self.place!r}")
+        if self.value and not kind.value:
+            raise ValueError(f"fault {self.name} takes no value, got {self.value!r}")
+        if self.at is not None and self.every is not None:
+            raise ValueError(f"fault {self.name} comes once (at) or again and again (every), not both")
+        if self.at is not None:
+            nanoseconds(self.at, name=f"time of fault {self.name}")
+        if self.every is not None and nanoseconds(self.every, name=f"time of fault {self.name}") < 1_000_000:
+            raise ValueError(f"fault {self.name} must be at least 1 ms apart, got {self.every!r}")
+        self.amount  # noqa: B018  # is it one?
+        self.url  # noqa: B018
+
+    @classmethod
+    def parse(cls, text: str) -> Fault:
+        """Read a fault such as `drop`, `drop@30s`, `silence:market=20s/2m`.
+
+        Raises:
+            ValueError: it is none.
+        """
+        match = _FORM.fullmatch(text.strip())
+        if match is None:
+            raise ValueError(f'a fault must look like "drop", "drop@30s", "drop/30s" or "silence:market=20s/2m", got {text!r}')
+        once = match["when"] == "@"
+        place: Place | None = match["place"]  # pyright: ignore[reportAssignmentType]  # it is checked
+        time = match["time"]
+        return cls(match["name"], match["value"] or "", place, at=time if once else None, every=None if once else time)
+
+    def __str__(self) -> str:
+        time = f"@{self.at}" if self.at is not None else f"/{self.every}" if self.every is not None else ""
+        return f"{self.name}{f':{self.place}' if self.place else ''}{f'={self.value}' if self.value else ''}{time}"
+
+    @property
+    def amount(self) -> int:
+        """The value as a number: nanoseconds, a count or a code; 0 for a fault that has none."""
+        kind = FAULTS[self.name]
+        text = self.value or kind.default
+        if kind.value == "duration":
+            return nanoseconds(text, name=f"value of fault {self.name}")
+        if kind.value == "offset":
+            return (-1 if text.startswith("-") else 1) * nanoseconds(text.lstrip("+-"), name=f"value of fault {self.name}")
+        if kind.value in ("count", "code"):
+            low, high = (1_000, 4_999) if kind.value == "code" else (1, 100_000_000)
+            if not text.isdigit() or not low <= int(text) <= high:
+                raise ValueError(f"value of fault {self.name} must be a number from {low} to {high}, got {text!r}")
+            return int(text)
+        return 0
+
+    @property
+    def url(self) -> str | None:
+        """The value as an address, for a fault whose value is one."""
+        if FAULTS[self.name].value != "url" or not self.value:
+            return None
+        if urlsplit(self.value).scheme not in ("http", "https"):
+            raise ValueError(f"value of fault {self.name} must be an address such as http://127.0.0.1:5171/hubs/market")
+        return self.value
+
+
+__doc__ = f"{__doc__}\n{table()}\n"

@@ -1,0 +1,326 @@
+"""The trading floor: the markets, who is subscribed to what, the pump that makes them trade, and scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from random import Random
+from typing import Any, Final
+
+from rxfeed.clock import Clock, Timer
+from rxfeed.feeds.readers import Source
+from rxfeed.feeds.simulator.connection import HubConnection, Refused
+from rxfeed.feeds.simulator.desk import Desk
+from rxfeed.feeds.simulator.listing import Listed, listing
+from rxfeed.feeds.simulator.market import Contract
+from rxfeed.feeds.simulator.pacing import Pump, Rate, check_rate
+from rxfeed.feeds.simulator.records import MARKET_KINDS, Deal, Encoder, Kind, Level, Record, Shape
+from rxfeed.feeds.simulator.stamps import on_wire
+from rxfeed.feeds.simulator.tape import Reel, Tape, recorded_tape, symbols_of, synthetic_tape
+from rxfeed.feeds.simulator.truth import Totals, Truth
+from rxfeed.times import SECOND
+
+CONTRACTS: Final = ("MNQ", "MES", "NQ", "ES")
+HIGH: Final = 1 << 20
+"""Bytes that a socket may hold before a market at the rate "max" waits for it."""
+HIGHEST: Final = 64 << 20
+"""Bytes that a socket may hold before a connection is cut that does not keep up."""
+_PAST_STEP: Final = SECOND // 10
+_TRADE_BYTES: Final = 105
+"""What a trade takes in a message, at least."""
+
+
+class Floor:
+    """Markets, subscriptions and scripts. `Simulator` adds the network's side and is what people use."""
+
+    def __init__(
+        self, listed: Mapping[str, Listed], reel: Reel, rate: Rate, *, clock: Clock, random: Random, truth: Truth,
+        encoder: Encoder, bunch: int, even: bool, users: Iterable[str], orders_every: int,
+    ) -> None:  # fmt: skip
+        self.clock: Final = clock
+        self.random: Final = random
+        self.truth: Final = truth
+        self.skew = 0
+        """What the server's clock is off by, in nanoseconds."""
+        self.connections: Final[dict[str, HubConnection]] = {}
+        """The hub connections that are there now, by id."""
+        self.markets: dict[str, Contract] = {}
+        """The markets, by contract id."""
+        for one in listed.values():
+            traded = truth.traded[one.id] = Totals()
+            own = Random(random.getrandbits(64))  # noqa: S311  # a market's, no secret
+            self.markets[one.id] = Contract(one, encoder, own, traded, bunch)
+        self._order = list(self.markets.values())
+        self._wanted: dict[tuple[Kind, str], int] = {}
+        self._batch: list[Record] = []
+        self._reel = reel
+        self._pump = Pump(
+            clock, reel, rate, even=even, skew=lambda: self.skew, traded=self._traded, done=self._publish, ready=self._ready
+        )
+        self._running = False
+        self._desk: Final = Desk(users, Random(random.getrandbits(64)), self._tell)  # noqa: S311
+        self._orders_every = orders_every
+        self._orders: Timer | None = None
+
+    @property
+    def now(self) -> int:
+        """The server's time: the clock's, and what it is off by."""
+        return self.clock.now + self.skew
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started and not stopped."""
+        return self._running
+
+    @property
+    def ended(self) -> bool:
+        """Whether the tape has been played to its end."""
+        return self._reel.ended
+
+    @property
+    def rate(self) -> Rate:
+        """Trades a second, "max" or "tape"; it may be set at any time."""
+        return self._pump.rate
+
+    @rate.setter
+    def rate(self, rate: Rate | None) -> None:
+        self._pump.set_rate(check_rate(rate))
+        self._go()
+
+    def _go(self) -> None:
+        """Let run what somebody wants: a market at the rate "max" only for subscribers, the trader only for listeners."""
+        kinds = {kind for kind, _ in self._wanted}
+        if self._running and (self._pump.rate != "max" or "trades" in kinds):
+            self._pump.start()
+        else:
+            self._pump.stop()
+        wanted = self._running and self._orders_every > 0 and bool(kinds.difference(MARKET_KINDS))
+        if wanted and self._orders is None:
+            self._orders = self.clock.call_at(self.clock.now + self._orders_every, self._order_now)
+        elif not wanted and self._orders is not None:
+            self._orders.cancel()
+            self._orders = None
+
+    def _order_now(self) -> None:
+        self._orders = None
+        self._desk.trade(self._order, self.now)
+        self._go()
+
+    def _past(self, length: int) -> None:
+        """Trade before the start, for history's sake alone: ten trades a second."""
+        number = length // _PAST_STEP
+        at = self.clock.now - number * _PAST_STEP
+        while number > 0:
+            _, rows = self._reel.take(number)
+            if not rows:
+                return
+            for contract, ticks, size, side, bid, ask in rows:
+                self._order[contract].before(Deal(on_wire(at), ticks, size, side), bid, ask)
+                at += _PAST_STEP
+            number -= len(rows)
+
+    # What the markets do
+
+    def _traded(self, contract: int, deals: list[Deal], bid: int, ask: int) -> None:
+        market = self._order[contract]
+        market.trade(deals, bid, ask)
+        self._make(market, deals)
+
+    def _make(self, market: Contract, deals: Sequence[Deal], shape: Shape | None = None, bunch: int | None = None) -> None:
+        wanted, id = self._wanted, market.listed.id
+        if wanted:
+            if ("quotes", id) in wanted:
+                self._batch += market.quote_records(market.time)
+            if ("trades", id) in wanted:
+                self._batch += market.trade_records(deals, shape, bunch)
+            if ("depth", id) in wanted:
+                self._batch += market.depth_records(market.time)
+
+    def _publish(self) -> None:
+        batch, self._batch = self._batch, []
+        if not batch:
+            return
+        topics = {record.topic for record in batch}
+        for one in list(self.connections.values()):
+            subscriptions = one.subscriptions
+            mine = batch if topics <= subscriptions.keys() else [record for record in batch if record.topic in subscriptions]
+            if mine:
+                one.deliver(mine)
+                if one.unsent > HIGHEST:
+                    one.drop("too slow")
+
+    def _ready(self) -> bool:
+        return all(one.unsent < HIGH for one in self.connections.values())
+
+    def _tell(self, user: str, record: Record) -> None:
+        for one in self.picked("user"):
+            kind, account = record.topic
+            if one.user == user and (kind, "" if kind == "accounts" else account) in one.subscriptions:
+                one.deliver([record])
+
+    def burst(self, trades: int) -> None:
+        """Do the tape's next trades at once."""
+        while trades > 0 and (taken := self._pump.burst(trades)):
+            trades -= taken
+
+    def huge(self, size: int) -> None:
+        """Send one message of at least so many bytes: real trades of the first contract somebody is subscribed to."""
+        market = next((one for one in self._order if ("trades", one.listed.id) in self._wanted), self._order[0])
+        deals = [Deal(on_wire(self.now), market.bid, 1, 2)] * (size // _TRADE_BYTES + 1)
+        market.trade(deals, market.bid, market.ask)
+        self._make(market, deals, "list", len(deals))
+        self._publish()
+
+    # Subscriptions
+
+    def picked(self, hub: str | None = None) -> list[HubConnection]:
+        """Return the connections of a hub, or all, in the order in which they came."""
+        return [one for one in self.connections.values() if hub in (None, one.hub)]
+
+    def subscribe(self, connection: HubConnection, kind: Kind, name: str) -> Sequence[Record]:
+        """Subscribe a connection and return what it gets at once: a quote is whole at first, a book complete."""
+        market = self.markets.get(name) if kind in MARKET_KINDS else None
+        if kind in MARKET_KINDS and market is None:
+            raise Refused(f"HubException: Contract '{name}' not found.")
+        if kind not in MARKET_KINDS and name and not self._desk.owns(connection.user, name):
+            raise Refused(f"HubException: Account '{name}' not found.")
+        if (kind, name) not in connection.subscriptions:
+            connection.subscriptions[kind, name] = None
+            self._wanted[kind, name] = self._wanted.get((kind, name), 0) + 1
+            self._go()
+        if market is None:
+            return ()
+        if kind == "quotes":
+            return market.quote_snapshot(self.now)
+        return market.depth_snapshot(self.now) if kind == "depth" else ()
+
+    def unsubscribe(self, connection: HubConnection, kind: Kind, name: str) -> None:
+        """Take a subscription back, if there is one."""
+        if (kind, name) in connection.subscriptions:
+            del connection.subscriptions[kind, name]
+            self._unwanted((kind, name))
+
+    def _unwanted(self, topic: tuple[Kind, str]) -> None:
+        self._wanted[topic] -= 1
+        if not self._wanted[topic]:
+            del self._wanted[topic]
+            self._go()
+
+    # Scripts
+
+    def _find(self, contract: str) -> Contract:
+        for market in self._order:
+            listed = market.listed
+            if contract in (listed.id, listed.symbol, listed.name, listed.root):
+                return market
+        raise ValueError(f"contract must be one of {', '.join(self.markets)}, got {contract!r}")
+
+    def _at(self, when: int | None, action: Callable[[], None]) -> None:
+        if when is None:
+            action()
+        else:
+            self.clock.call_at(when, action)
+
+    def contract(self, name: str) -> Listed:
+        """Return a contract by root, name, symbol or id.
+
+        Raises:
+            ValueError: there is none.
+        """
+        return self._find(name).listed
+
+    def trade(
+        self, contract: str, *trades: tuple[float, int] | tuple[float, int, int], time: int | None = None,
+        at: int | None = None, shape: Shape | None = None, bunch: int | None = None,
+    ) -> None:  # fmt: skip
+        """Do trades, as one message if there are not more than a bunch.
+
+        Args:
+            contract: root, name, symbol or id.
+            trades: `(price, size)` or `(price, size, side)`, side 1 buys and 2 sells.
+            time: their time; by default the server's when they are done.
+            at: when to do it, in nanoseconds since the epoch; by default now.
+            shape: of the message, if not the simulator's.
+            bunch: trades in a message at most, if not the simulator's.
+
+        Raises:
+            ValueError: no such contract, or a price off its grid.
+        """
+        market = self._find(contract)
+        rows = [(market.listed.ticks(row[0]), row[1], row[2] if len(row) > 2 else 1) for row in trades]
+
+        def do() -> None:
+            stamp = on_wire(self.now if time is None else time)
+            deals = [Deal(stamp, *row) for row in rows]
+            market.trade(deals)
+            self._make(market, deals, shape, bunch)
+            self._publish()
+
+        self._at(at, do)
+
+    def quote(
+        self, contract: str, *, time: int | None = None, at: int | None = None, shape: Shape | None = None, **fields: Any
+    ) -> None:
+        """Send a quote with just these fields of the gateway's (`bestBid=21500.25`) to whoever is subscribed.
+
+        The other arguments are those of `trade`.
+        """
+        market = self._find(contract)
+
+        def do() -> None:
+            self._batch.append(market.scripted_quote(fields, self.now if time is None else time, shape))
+            self._publish()
+
+        self._at(at, do)
+
+    def depth(
+        self, contract: str, *levels: tuple[int, float, int], time: int | None = None, at: int | None = None,
+        shape: Shape | None = None,
+    ) -> None:  # fmt: skip
+        """Send levels `(DomType, price, volume)` to whoever is subscribed; the market's own book knows nothing of them."""
+        market = self._find(contract)
+        rows = [Level(kind, market.listed.ticks(price), volume, volume) for kind, price, volume in levels]
+
+        def do() -> None:
+            self._batch += market.scripted_depth(rows, self.now if time is None else time, shape)
+            self._publish()
+
+        self._at(at, do)
+
+    def event(self, kind: Kind, account: int, *rows: Mapping[str, Any], action: int = 1, at: int | None = None) -> None:
+        """Send an event of the user hub ("accounts", "orders", "positions", "fills") with these rows, in one list."""
+        self._at(at, lambda: self._desk.send(kind, account, *rows, action=action))
+
+    def raw(self, payload: bytes, *, hub: str | None = None, connection: str | None = None, at: int | None = None) -> None:
+        """Send bytes as one WebSocket message to all connections, those of one hub, or one by its id."""
+
+        def do() -> None:
+            for one in self.picked(hub):
+                if connection in (None, one.id):
+                    one.send_raw(payload)
+
+        self._at(at, do)
+
+
+def listed_with_tape(
+    contracts: Iterable[str] | None, seed: int, now: int, tape: Source | None, map: Mapping[str, str | None] | None
+) -> tuple[dict[str, Listed], Tape]:
+    """Return what is listed and the tape it trades by: a seed's, or a recorded one, whose symbols are the default.
+
+    Raises:
+        ValueError: contracts that are none, or not of the tape.
+        InputError: a tape that cannot be read.
+    """
+    if tape is None:
+        listed = listing(CONTRACTS if contracts is None else contracts, now)
+        return listed, synthetic_tape(seed, listed.values())
+    sizes = symbols_of(tape, map)
+    listed = listing(list(sizes) if contracts is None else contracts, now, sizes)
+    by_symbol = {
+        symbol: one
+        for symbol in sizes
+        for one in listed.values()
+        if symbol in (one.symbol, one.root, one.id, one.name)
+    }  # fmt: skip
+    if not by_symbol:
+        raise ValueError(f"contracts must be of the tape's symbols {', '.join(sizes)}, got {', '.join(listed)}")
+    return listed, recorded_tape(tape, by_symbol, map)
