@@ -13,7 +13,7 @@ from rxfeed.feeds.simulator.desk import Desk
 from rxfeed.feeds.simulator.listing import Listed, listing
 from rxfeed.feeds.simulator.market import Contract
 from rxfeed.feeds.simulator.pacing import Pump, Rate, check_rate
-from rxfeed.feeds.simulator.records import MARKET_KINDS, Deal, Encoder, Kind, Level, Record, Shape
+from rxfeed.feeds.simulator.records import MARKET_KINDS, Deals, Encoder, Kind, Level, Record, Shape
 from rxfeed.feeds.simulator.stamps import on_wire
 from rxfeed.feeds.simulator.tape import Reel, Tape, recorded_tape, symbols_of, synthetic_tape
 from rxfeed.feeds.simulator.truth import Totals, Truth
@@ -110,22 +110,21 @@ class Floor:
         number = length // _PAST_STEP
         at = self.clock.now - number * _PAST_STEP
         while number > 0:
-            _, rows = self._reel.take(number)
-            if not rows:
-                return
-            for contract, ticks, size, side, bid, ask in rows:
-                self._order[contract].before(Deal(on_wire(at), ticks, size, side), bid, ask)
-                at += _PAST_STEP
-            number -= len(rows)
+            count, taken = self._reel.take(number)
+            for take in taken:
+                times = [on_wire(at + n * _PAST_STEP) for n in take.places]
+                self._order[take.contract].before(Deals(times, take.ticks, take.size, take.side), take.bid, take.ask)
+            number = number - count if count else 0
+            at += count * _PAST_STEP
 
     # What the markets do
 
-    def _traded(self, contract: int, deals: list[Deal], bid: int, ask: int) -> None:
+    def _traded(self, contract: int, deals: Deals, bid: int, ask: int) -> None:
         market = self._order[contract]
         market.trade(deals, bid, ask)
         self._make(market, deals)
 
-    def _make(self, market: Contract, deals: Sequence[Deal], shape: Shape | None = None, bunch: int | None = None) -> None:
+    def _make(self, market: Contract, deals: Deals, shape: Shape | None = None, bunch: int | None = None) -> None:
         wanted, id = self._wanted, market.listed.id
         if wanted:
             if ("quotes", id) in wanted:
@@ -165,9 +164,9 @@ class Floor:
     def huge(self, size: int) -> None:
         """Send one message of at least so many bytes: real trades of the first contract somebody is subscribed to."""
         market = next((one for one in self._order if ("trades", one.listed.id) in self._wanted), self._order[0])
-        deals = [Deal(on_wire(self.now), market.bid, 1, 2)] * (size // _TRADE_BYTES + 1)
+        deals = Deals.of([(on_wire(self.now), market.bid, 1, 2)] * (size // _TRADE_BYTES + 1))
         market.trade(deals, market.bid, market.ask)
-        self._make(market, deals, "list", len(deals))
+        self._make(market, deals, "list", len(deals.time))
         self._publish()
 
     # Subscriptions
@@ -250,7 +249,7 @@ class Floor:
 
         def do() -> None:
             stamp = on_wire(self.now if time is None else time)
-            deals = [Deal(stamp, *row) for row in rows]
+            deals = Deals.of((stamp, *row) for row in rows)
             market.trade(deals)
             self._make(market, deals, shape, bunch)
             self._publish()

@@ -5,13 +5,14 @@ Seconds are kept for `seconds` trading seconds a contract, minutes for `minutes`
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 from rxfeed.feeds.simulator.listing import Listed
-from rxfeed.feeds.simulator.records import Deal
+from rxfeed.feeds.simulator.records import Deals
 from rxfeed.feeds.simulator.stamps import Stamps
 from rxfeed.times import SECOND
 
@@ -76,36 +77,29 @@ class History:
         self._seconds: dict[int, Ohlcv] = {}
         self._minutes: dict[int, Ohlcv] = {}
 
-    def add(self, deals: Iterable[Deal]) -> None:
-        """Take trades in the order in which they were done."""
-        seconds, minutes = self._seconds, self._minutes
-        at = until = 0
-        one: Ohlcv = []
-        for time, ticks, size, _ in deals:
-            if not at <= time < until:
-                second = time // SECOND
-                at, until = second * SECOND, second * SECOND + SECOND
-                fresh = seconds.get(second)
-                if fresh is None:
-                    fresh = seconds[second] = [ticks, ticks, ticks, ticks, 0]
-                    if len(seconds) > self._most_seconds:
-                        del seconds[next(iter(seconds))]
-                one = fresh
-                minute = minutes.get(second // MINUTE * MINUTE)
-                if minute is None:
-                    minute = minutes[second // MINUTE * MINUTE] = [ticks, ticks, ticks, ticks, 0]
-                    if len(minutes) > self._most_minutes:
-                        del minutes[next(iter(minutes))]
-                whole = minute
-            else:
-                whole = minutes[at // SECOND // MINUTE * MINUTE]
-            for bar in (one, whole):
-                if ticks > bar[1]:
-                    bar[1] = ticks
-                elif ticks < bar[2]:
-                    bar[2] = ticks
-                bar[3] = ticks
-                bar[4] += size
+    def add(self, deals: Deals) -> None:
+        """Take trades in the order in which they were done; their times never fall."""
+        times, ticks, sizes, _ = deals
+        a, count = 0, len(times)
+        while a < count:
+            second = times[a] // SECOND
+            b = count if times[-1] // SECOND == second else bisect_left(times, (second + 1) * SECOND, a)
+            prices = ticks[a:b]
+            new = [prices[0], max(prices), min(prices), prices[-1], sum(sizes[a:b])]
+            self._put(self._seconds, second, new, self._most_seconds)
+            self._put(self._minutes, second // MINUTE * MINUTE, new, self._most_minutes)
+            a = b
+
+    @staticmethod
+    def _put(bars: dict[int, Ohlcv], at: int, new: Ohlcv, most: int) -> None:
+        bar = bars.get(at)
+        if bar is None:
+            bars[at] = new.copy()
+            if len(bars) > most:
+                del bars[next(iter(bars))]
+            return
+        bar[1], bar[2], bar[3] = max(bar[1], new[1]), min(bar[2], new[2]), new[3]
+        bar[4] += new[4]
 
     def bars(
         self, unit: int, number: int, start: int, end: int, limit: int, now: int, *, partial: bool

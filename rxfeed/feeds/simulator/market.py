@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import mul
 from random import Random
 from typing import Any, Final
 
 from rxfeed.feeds.simulator.depth import DepthBook
 from rxfeed.feeds.simulator.history import History
 from rxfeed.feeds.simulator.listing import Listed
-from rxfeed.feeds.simulator.records import Deal, Encoder, Level, Record, Shape
+from rxfeed.feeds.simulator.records import Deals, Encoder, Level, Record, Shape
 from rxfeed.feeds.simulator.truth import Totals
 from rxfeed.times import SECOND
 
@@ -56,45 +57,38 @@ class Contract:
 
     # Trades
 
-    def trade(self, deals: Sequence[Deal], bid: int | None = None, ask: int | None = None) -> None:
+    def trade(self, deals: Deals, bid: int | None = None, ask: int | None = None) -> None:
         """Do trades, and let the best prices be what they are after them."""
+        times, ticks, sizes, sides = deals
         if self.seq < 0:
-            self.opened = self.high = self.low = deals[0].ticks
-        prices = [deal.ticks for deal in deals]
-        sizes = [deal.size for deal in deals]
+            self.opened = self.high = self.low = ticks[0]
         volume = sum(sizes)
-        self.high, self.low = max(self.high, *prices), min(self.low, *prices)
-        self.last, self.time = prices[-1], deals[-1].time
+        self.high, self.low = max(self.high, max(ticks)), min(self.low, min(ticks))  # noqa: PLW3301  # of a list
+        self.last, self.time = ticks[-1], times[-1]
         self.volume += volume
-        self.seq += len(deals)
+        self.seq += len(times)
         if bid is not None and ask is not None:
             self.bid, self.ask = bid, ask
-        elif deals[-1].side == 2:
+        elif sides[-1] == 2:
             self.bid, self.ask = self.last, self.last + 1
         else:
             self.bid, self.ask = self.last - 1, self.last
         self.history.add(deals)
         traded = self.traded
-        traded.elements += len(deals)
+        traded.elements += len(times)
         traded.volume += volume
-        traded.ticks += sum([price * size for price, size in zip(prices, sizes, strict=True)])
+        traded.ticks += sum(map(mul, ticks, sizes))
         traded.last_seq = self.seq
 
-    def before(self, deal: Deal, bid: int, ask: int) -> None:
-        """Take a trade from before the simulation's start: it is in the history, and in nothing else."""
-        self.last, self.bid, self.ask = deal.ticks, bid, ask
-        self.history.add((deal,))
+    def before(self, deals: Deals, bid: int, ask: int) -> None:
+        """Take trades from before the simulation's start: they are in the history, and in nothing else."""
+        self.last, self.bid, self.ask = deals.ticks[-1], bid, ask
+        self.history.add(deals)
 
-    def trade_records(self, deals: Sequence[Deal], shape: Shape | None = None, bunch: int | None = None) -> list[Record]:
+    def trade_records(self, deals: Deals, shape: Shape | None = None, bunch: int | None = None) -> list[Record]:
         """Return the newest trades as messages."""
-        most = bunch or self._bunch
-        records: list[Record] = []
-        before = self.seq - len(deals)
-        for at in range(0, len(deals), most):
-            some = deals[at : at + most]
-            records += self._encoder.trades(self.listed, some, before + at + len(some), shape)
-        traded = self.traded
-        traded.messages += len(records)
+        records = self._encoder.trades(self.listed, deals, self.seq, bunch or self._bunch, shape)
+        self.traded.messages += len(records)
         return records
 
     # Quotes

@@ -6,13 +6,13 @@ in slices, so that the loop stays alive.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Final, Literal
 
 from rxfeed.clock import Clock, Timer
-from rxfeed.feeds.simulator.records import Deal
-from rxfeed.feeds.simulator.stamps import on_wire
-from rxfeed.feeds.simulator.tape import PACE, Reel
+from rxfeed.feeds.simulator.records import Deals
+from rxfeed.feeds.simulator.stamps import GRAIN
+from rxfeed.feeds.simulator.tape import PACE, Reel, Take
 from rxfeed.times import SECOND
 
 Rate = float | Literal["max", "tape"]
@@ -22,7 +22,7 @@ FASTEST: Final = 1_000_000
 SLICE: Final = 2_000
 _STEP: Final = SECOND // 1_000
 
-Traded = Callable[[int, list[Deal], int, int], None]
+Traded = Callable[[int, Deals, int, int], None]
 """Told of one contract's trades: its index, the trades, the bid and ask after them."""
 
 
@@ -104,12 +104,12 @@ class Pump:
 
     def burst(self, most: int) -> int:
         """Do the tape's next trades now, up to so many, and return how many there were; 0 at its end."""
-        _, rows = self._reel.take(min(most, SLICE))
-        if rows:
-            self._emit([self._clock.now] * len(rows), rows)
+        count, taken = self._reel.take(min(most, SLICE))
+        if taken:
+            self._emit((take, [self._clock.now] * len(take.places)) for take in taken)
             self._begin, self._count = self._clock.now, 0
             self._base = self._reel.next_elapsed() or 0
-        return len(rows)
+        return count
 
     def stop(self) -> None:
         """Stand still."""
@@ -136,11 +136,11 @@ class Pump:
         room = min((now - self._turn) * FASTEST // SECOND, 10 * SLICE) if now > self._turn else 0
         self._turn = now
         while room > 0 and self._ready() and not self._reel.ended:
-            _, rows = self._reel.take(min(room, SLICE))
-            room -= len(rows)
-            latest = now - len(rows) * 100
-            times = [max(self._last, latest + n * 100) for n in range(len(rows))]
-            self._emit(times, rows)
+            count, taken = self._reel.take(min(room, SLICE))
+            room -= count
+            # The last one is now, and each of the others a little before the next.
+            latest = now - count * GRAIN
+            self._emit((take, [latest + n * GRAIN for n in take.places]) for take in taken)
         return None if self._reel.ended else now + _STEP
 
     def _paced(self, now: int) -> int | None:
@@ -150,9 +150,10 @@ class Pump:
             due = self._due(now)
             if due <= 0:
                 break
-            elapsed, rows = self._reel.take(min(due, SLICE))
-            left -= len(rows)
-            self._emit(self._times(elapsed, now), rows)
+            count, taken = self._reel.take(min(due, SLICE))
+            left -= count
+            self._emit((take, self._times(take)) for take in taken)
+            self._count += count
         next_at = self._next()
         return None if next_at is None else max(next_at, now if left <= 0 else now + _STEP)
 
@@ -162,14 +163,13 @@ class Pump:
             return 0 if self._reel.next_elapsed() is None else passed - self._count
         return self._reel.due(self._base + int((now - self._begin) * self._speed()))
 
-    def _times(self, elapsed: list[int], now: int) -> list[int]:
+    def _times(self, take: Take) -> list[int]:
+        begin = self._begin
         if self._even and self._rate != "tape":
-            step = SECOND / float(self._rate)
-            first = self._count + 1
-            self._count += len(elapsed)
-            return [min(now, self._begin + int(n * step)) for n in range(first, first + len(elapsed))]
-        speed, begin, base = self._speed(), self._begin, self._base
-        return [min(now, begin + int((at - base) / speed)) for at in elapsed]
+            step, first = SECOND / float(self._rate), self._count + 1
+            return [begin + int((first + n) * step) for n in take.places]
+        speed, base = self._speed(), self._base
+        return [begin + int((at - base) / speed) for at in take.elapsed]
 
     def _next(self) -> int | None:
         elapsed = self._reel.next_elapsed()
@@ -179,20 +179,13 @@ class Pump:
             return self._begin - int(-(self._count + 1) * SECOND / float(self._rate) // 1)
         return self._begin - int(-(elapsed - self._base) / self._speed() // 1)
 
-    def _emit(self, times: list[int], rows: Sequence[tuple[int, ...]]) -> None:
-        skew = self._skew()
-        last = self._last
-        by_contract: dict[int, list[Deal]] = {}
-        best: dict[int, tuple[int, int]] = {}
-        for time, (contract, ticks, size, side, bid, ask) in zip(times, rows, strict=True):
-            last = max(last, time)
-            deal = Deal(on_wire(last + skew), ticks, size, side)
-            if contract in by_contract:
-                by_contract[contract].append(deal)
-            else:
-                by_contract[contract] = [deal]
-            best[contract] = bid, ask
-        self._last = last
-        for contract, deals in by_contract.items():
-            self._traded(contract, deals, *best[contract])
+    def _emit(self, taken: Iterable[tuple[Take, list[int]]]) -> None:
+        skew, last, latest = self._skew(), self._last, self._last
+        for take, times in taken:
+            if times[0] < last:
+                times = [max(last, time) for time in times]
+            latest = max(latest, times[-1])
+            stamps = [(time + skew) // GRAIN * GRAIN for time in times]
+            self._traded(take.contract, Deals(stamps, take.ticks, take.size, take.side), take.bid, take.ask)
+        self._last = latest
         self._done()

@@ -7,13 +7,13 @@ holds, for the truth: how many elements, what volume, price × size in whole tic
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from operator import mul
 from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
 from rxfeed.feeds.simulator.listing import Listed
 from rxfeed.feeds.simulator.stamps import Stamps
-from rxfeed.times import SECOND
 
 Kind = Literal["trades", "quotes", "depth", "accounts", "orders", "positions", "fills", "control"]
 Shape = Literal["list", "dict", "nested"]
@@ -81,13 +81,19 @@ def control(message: dict[str, Any]) -> Record:
     return Record(CONTROL, msgspec.json.encode(message) + SEPARATOR)
 
 
-class Deal(NamedTuple):
-    """One trade in whole ticks; `side` is the aggressor's: 1 buys, 2 sells."""
+class Deals(NamedTuple):
+    """Trades of one contract in order, as columns; prices are whole ticks, `side` is the aggressor's: 1 buys, 2 sells."""
 
-    time: int
-    ticks: int
-    size: int
-    side: int
+    time: list[int]
+    ticks: list[int]
+    size: list[int]
+    side: list[int]
+
+    @classmethod
+    def of(cls, rows: Iterable[tuple[int, int, int, int]]) -> Deals:
+        """Return rows as columns."""
+        time, ticks, size, side = zip(*rows, strict=True)
+        return cls(list(time), list(ticks), list(size), list(side))
 
 
 class Level(NamedTuple):
@@ -99,6 +105,38 @@ class Level(NamedTuple):
     current: int = 0
 
 
+class _Heads(dict[int, bytes]):
+    """One contract's trades up to the time, by price in ticks."""
+
+    def __init__(self, listed: Listed) -> None:
+        super().__init__()
+        self._listed = listed
+
+    def __missing__(self, ticks: int) -> bytes:
+        price = self._listed.price(ticks)
+        text = self[ticks] = f',{{"symbolId":"{self._listed.symbol_id}","price":{price!r},"timestamp":"'.encode()
+        return text
+
+
+class _Tails(dict[tuple[int, int], bytes]):
+    """Trades from the time on, by side and size."""
+
+    def __missing__(self, key: tuple[int, int]) -> bytes:
+        if len(self) > _FEW:
+            self.clear()
+        side, size = key
+        text = self[key] = f'+00:00","type":{1 if side == 2 else 0},"volume":{size}}}'.encode()
+        return text
+
+
+_ENDS: Final[dict[Shape, tuple[bytes, bytes]]] = {
+    "list": (b'["$",[', b"]]}\x1e"),
+    "dict": (b'["$",', b"]}\x1e"),
+    "nested": (b'[["$",[', b"]]]}\x1e"),
+}
+"""What is around trades in a message."""
+
+
 class Encoder:
     """Makes the messages of the market hub.
 
@@ -107,46 +145,51 @@ class Encoder:
             documents; "nested": one argument that holds both.
     """
 
-    __slots__ = ("_prices", "_stamps", "shape")
+    __slots__ = ("_heads", "_stamps", "_tails", "shape")
 
     def __init__(self, shape: Shape = "list") -> None:
         if shape not in SHAPES:
             raise ValueError(f"shape must be one of {', '.join(SHAPES)}, got {shape!r}")
         self.shape: Shape = shape
         self._stamps = Stamps()
-        self._prices: dict[str, dict[int, str]] = {}
+        self._heads: dict[str, _Heads] = {}
+        self._tails = _Tails()
 
-    def trades(self, listed: Listed, deals: Sequence[Deal], last_seq: int, shape: Shape | None = None) -> list[Record]:
-        """Return deals as one message, or as one each in the shape "dict"; `last_seq` is the last deal's number."""
+    def trades(self, listed: Listed, deals: Deals, last_seq: int, bunch: int, shape: Shape | None = None) -> list[Record]:
+        """Return trades as messages.
+
+        Args:
+            listed: of which contract.
+            deals: the trades, in order of time.
+            last_seq: the last one's number.
+            bunch: how many to a message; in the shape "dict" it is one.
+            shape: if not the encoder's own.
+        """
         shape = shape or self.shape
-        prices = self._prices.setdefault(listed.id, {})
-        if len(prices) > _FEW:
-            prices.clear()
+        head, tail = _ENDS[shape]
+        head = b'{"type":1,"target":"GatewayTrade","arguments":' + head.replace(b"$", listed.id.encode())
+        heads = self._heads.get(listed.id)
+        if heads is None:
+            heads = self._heads[listed.id] = _Heads(listed)
+        elif len(heads) > _FEW:
+            heads.clear()
+        count = len(deals.time)
+        pieces: list[bytes] = [b""] * (4 * count)
+        pieces[0::4] = map(heads.__getitem__, deals.ticks)
+        pieces[1::4], pieces[2::4] = self._stamps.columns(deals.time)
+        pieces[3::4] = map(self._tails.__getitem__, zip(deals.side, deals.size, strict=True))
         topic: tuple[Kind, str] = ("trades", listed.id)
-        head = f'{{"symbolId":"{listed.symbol_id}","price":'
-        second = self._stamps.second
-        texts: list[str] = []
-        volume = total = 0
-        before, stamp = -1, ""
-        for time, ticks, size, side in deals:
-            if time != before:
-                seconds, rest = divmod(time, SECOND)
-                stamp = f"{second(seconds)}.{rest // 100:07d}+00:00"
-                before = time
-            price = prices.get(ticks)
-            if price is None:
-                price = prices[ticks] = repr(listed.price(ticks))
-            texts.append(f'{head}{price},"timestamp":"{stamp}","type":{1 if side == 2 else 0},"volume":{size}}}')
-            volume += size
-            total += ticks * size
-        if shape == "dict":
-            first = last_seq - len(deals) + 1
-            return [
-                Record(topic, _event("GatewayTrade", listed.id, text), 1, deal.size, deal.ticks * deal.size, first + n)
-                for n, (text, deal) in enumerate(zip(texts, deals, strict=True))
-            ]
-        data = f"[{','.join(texts)}]"
-        return [Record(topic, _event("GatewayTrade", listed.id, data, shape), len(deals), volume, total, last_seq)]
+        most = 1 if shape == "dict" else bunch
+        first = last_seq - count
+        records: list[Record] = []
+        for a in range(0, count, most):
+            b = min(a + most, count)
+            body = b"".join(pieces[4 * a : 4 * b])
+            sizes = deals.size[a:b]
+            total = sum(map(mul, deals.ticks[a:b], sizes))
+            # Each trade begins with the comma that parts it from the one before.
+            records.append(Record(topic, head + body[1:] + tail, b - a, sum(sizes), total, first + b))
+        return records
 
     def quote(self, listed: Listed, fields: dict[str, Any], time: int, shape: Shape | None = None) -> Record:
         """Return a quote that says no more than these fields; a time of 0 or less says none."""

@@ -10,12 +10,17 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+import numpy as np
+
 from rxfeed.times import SECOND
 
 GRAIN: Final = 100
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _FORM: Final = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(?::\d\d)?)(?:\.(\d{1,9})\d*)?(Z|[+-]\d\d:?\d\d)?")
 _FEW: Final = 512
+_ARRAY: Final = 32
+"""From how many instants on an array is faster."""
+_PLACES: Final = 100 * 10 ** np.arange(6, -1, -1)
 
 
 def on_wire(time: int) -> int:
@@ -44,6 +49,18 @@ class Stamps:
         """Return an instant with 7 digits and its offset: `2026-01-05T14:30:00.1234567+00:00`."""
         seconds, rest = divmod(time, SECOND)
         return f"{self.second(seconds)}.{rest // GRAIN:07d}+00:00"
+
+    def columns(self, times: list[int]) -> tuple[list[bytes], list[bytes]]:
+        """Return instants, which never fall, in two columns: `2026-01-05T14:30:00.`, and the 7 digits behind it."""
+        begin = times[0] // SECOND * SECOND
+        if times[-1] >= begin + SECOND:
+            seconds = [f"{self.second(time // SECOND)}.".encode() for time in times]
+            return seconds, [b"%07d" % (time % SECOND // GRAIN) for time in times]
+        seconds = [f"{self.second(begin // SECOND)}.".encode()] * len(times)
+        if len(times) < _ARRAY:
+            return seconds, [b"%07d" % ((time - begin) // GRAIN) for time in times]
+        digits = (np.array(times) - begin)[:, None] // _PLACES % 10 + 48
+        return seconds, digits.astype(np.uint8).view("S7").ravel().tolist()
 
     def short(self, time: int) -> str:
         """Return an instant as the documents show it, to the second: `2026-01-05T14:30:00Z`."""

@@ -6,9 +6,10 @@ trade is done and stamps it then, so that a tape plays at any rate.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
-from typing import Final, NamedTuple, cast
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -24,11 +25,12 @@ PACE: Final = 1_000.0
 _PIECE: Final = 4_096
 
 
-class Block(NamedTuple):
-    """Trades in order. Prices are whole ticks, `side` is 1 or 2, `contract` counts in the listing's order."""
+class Lane(NamedTuple):
+    """One contract's trades of a block. `places` are those in the block; prices are whole ticks, `side` is 1 or 2."""
 
-    elapsed: Array
-    contract: list[int]
+    contract: int
+    places: list[int]
+    elapsed: list[int]
     ticks: list[int]
     size: list[int]
     side: list[int]
@@ -36,15 +38,28 @@ class Block(NamedTuple):
     ask: list[int]
 
 
+class Block(NamedTuple):
+    """Trades in order. `elapsed` is of all of them and never falls; the lanes have them by contract."""
+
+    elapsed: list[int]
+    lanes: list[Lane]
+
+
 Tape = Callable[[], Iterator[Block]]
 """Gives the blocks from the begin, each time it is called."""
 
 
 def _pieces(columns: Sequence[Array]) -> Iterator[Block]:
+    """Yield blocks of columns: elapsed, contract, ticks, size, side, bid, ask."""
     for at in range(0, len(columns[0]), _PIECE):
-        elapsed, *others = (column[at : at + _PIECE] for column in columns)
-        contract, ticks, size, side, bid, ask = (column.tolist() for column in others)
-        yield Block(elapsed, contract, ticks, size, side, bid, ask)
+        elapsed, contract, *others = (column[at : at + _PIECE] for column in columns)
+        # A recorded tape may go back in time; the market does not.
+        elapsed = np.maximum.accumulate(elapsed)
+        lanes: list[Lane] = []
+        for one in np.unique(contract).tolist():
+            index = np.flatnonzero(contract == one)
+            lanes.append(Lane(one, index.tolist(), elapsed[index].tolist(), *(column[index].tolist() for column in others)))
+        yield Block(elapsed.tolist(), lanes)
 
 
 def synthetic_tape(seed: int, listed: Iterable[Listed]) -> Tape:
@@ -118,48 +133,60 @@ def recorded_tape(source: Source, listed: Mapping[str, Listed], map: Mapping[str
     return play
 
 
+class Take(NamedTuple):
+    """Trades taken off a reel: of one contract, `places` are those within what was taken; with the best prices after the last."""
+
+    contract: int
+    places: list[int]
+    elapsed: list[int]
+    ticks: list[int]
+    size: list[int]
+    side: list[int]
+    bid: int
+    ask: int
+
+
 class Reel:
     """Plays a tape from a place: the next trades, as many as are due."""
 
-    __slots__ = ("_at", "_block", "_blocks", "_elapsed", "ended", "number")
+    __slots__ = ("_at", "_block", "_blocks", "ended")
 
     def __init__(self, tape: Tape) -> None:
         self._blocks = tape()
         self._block: Block | None = None
-        self._elapsed: Array = np.empty(0, np.int64)
         self._at = 0
-        self.number = 0
-        """Trades taken so far."""
         self.ended = False
 
     def _ready(self) -> Block | None:
-        while self._block is None or self._at >= len(self._block.contract):
+        while self._block is None or self._at >= len(self._block.elapsed):
             self._block = next(self._blocks, None)
             self._at = 0
             if self._block is None:
                 self.ended = True
                 return None
-            # A recorded tape may go back in time; the market does not.
-            self._elapsed = np.maximum.accumulate(self._block.elapsed)
         return self._block
 
     def next_elapsed(self) -> int | None:
         """Return when the next trade is due at the tape's own pace; None at its end."""
-        return None if self._ready() is None else int(self._elapsed[self._at])
+        block = self._ready()
+        return None if block is None else block.elapsed[self._at]
 
     def due(self, elapsed: int) -> int:
         """Return how many trades of this block are due at the tape's own pace; 0 when the next is not."""
-        if self._ready() is None:
-            return 0
-        return int(np.searchsorted(self._elapsed, elapsed, "right")) - self._at
-
-    def take(self, most: int) -> tuple[list[int], list[tuple[int, ...]]]:
-        """Return up to `most` trades, never from beyond a block: their elapsed times, and the other columns row by row."""
         block = self._ready()
-        if block is None:
-            return [], []
+        return 0 if block is None else bisect_right(block.elapsed, elapsed, self._at) - self._at
+
+    def take(self, most: int) -> tuple[int, list[Take]]:
+        """Return up to `most` trades, never from beyond a block: how many there are, and they by contract."""
+        block = self._ready()
+        if block is None or most < 1:
+            return 0, []
         a = self._at
-        b = self._at = min(a + most, len(block.contract))
-        self.number += b - a
-        columns = cast("tuple[list[int], ...]", block[1:])
-        return self._elapsed[a:b].tolist(), list(zip(*(column[a:b] for column in columns), strict=True))
+        b = self._at = min(a + most, len(block.elapsed))
+        taken: list[Take] = []
+        for contract, index, elapsed, ticks, size, side, bid, ask in block.lanes:
+            i, j = bisect_left(index, a), bisect_left(index, b)
+            if i < j:
+                own = index[i:j] if a == 0 else [n - a for n in index[i:j]]
+                taken.append(Take(contract, own, elapsed[i:j], ticks[i:j], size[i:j], side[i:j], bid[j - 1], ask[j - 1]))
+        return b - a, taken
