@@ -254,6 +254,7 @@ class SimulatedDisk:
         """Give a file another name; whoever held that name is replaced."""
         source, target = _absolute(source), _absolute(target)
         await self._ask("rename", source)
+        self._in_folder(source)
         self._in_folder(target)
         self._file(source)
         self._no_folder(target)
@@ -278,7 +279,8 @@ class SimulatedDisk:
         folder = _absolute(folder)
         await self._ask("list", folder)
         if folder not in self._folders:
-            raise os_error(errno.ENOTDIR if folder in self._files else errno.ENOENT, folder)
+            self._no_file(folder, *folder.parents)
+            raise os_error(errno.ENOENT, folder)
         names = sorted(path.name for path in (*self._files, *self._folders) if path.parent == folder != path)
         await self.spend(None)
         return names
@@ -340,11 +342,14 @@ class SimulatedDisk:
         return inode
 
     def _in_folder(self, path: PurePosixPath) -> None:
-        for folder in path.parents:
-            if folder in self._files:
-                raise os_error(errno.ENOTDIR, path)
+        self._no_file(*path.parents)
         if path.parent not in self._folders:
             raise os_error(errno.ENOENT, path)
+
+    def _no_file(self, *folders: PurePosixPath) -> None:
+        for folder in folders:
+            if folder in self._files:
+                raise os_error(errno.ENOTDIR, folder)
 
     def _no_folder(self, path: PurePosixPath) -> None:
         if path in self._folders:

@@ -1,7 +1,8 @@
 """aiohttp's own looks at the machine's clock, turned to the simulation's while one runs.
 
 It judges idle connections by `monotonic`, stamps `Date` and ages cookies by `time.time`, and shuffles whom it serves next by
-the global `random`. All its other timers are the loop's.
+the global `random`. All its other timers are the loop's. Its masks and keys of WebSockets stay random: they are always of one
+length, and nobody sees them.
 """
 
 from __future__ import annotations

@@ -141,7 +141,6 @@ class Connection:
         """Break: both ends see a reset, what is under way is lost."""
         for end in (self.client, self.server):
             end.break_off(_reset())
-            end.out.drop()
 
     def strand(self) -> None:
         """Lose the server's end, and do not tell the client."""

@@ -116,8 +116,10 @@ class VirtualLoop(Refusals, BaseEventLoop):
         return sorted(timer for timer in self._scheduled if not timer.cancelled())
 
     def busy(self) -> bool:
-        """Return whether anything is ready to run now."""
-        return any(not handle.cancelled() for handle in self._ready)
+        """Return whether anything is to run before any time passes."""
+        return any(not handle.cancelled() for handle in self._ready) or any(
+            timer.when() <= self._now and not timer.cancelled() for timer in self._scheduled
+        )
 
     def open_generators(self) -> list[str]:
         """Return the names of the async generators that were begun and not ended, sorted."""

@@ -21,7 +21,7 @@ from rxfeed.times import SECOND, Duration, nanoseconds
 class MemoryNetwork:
     """A network in memory.
 
-    Faults are of a host, by its name, and stay until `heal`.
+    Faults are of a host, by its name, and stay until `heal`. They raise `ValueError` for a host that was never served.
 
     Args:
         random: decides on jitter and on how streams are split.
@@ -102,9 +102,14 @@ class MemoryNetwork:
             options: of `aiohttp.web.AppRunner`. There is no access log unless it says so.
 
         Raises:
+            ValueError: `host` has a scheme or a port in it.
             SimulationError: on starting, when it is served there already.
         """
-        return Served(self._host(host), port, app, {"access_log": None, **options})
+        name = host.lower()
+        if not name or "/" in name or name.count(":") == 1:
+            raise ValueError(f"host must be a name without scheme and port (there is port=), got {host!r}")
+        there = self._hosts.setdefault(name, Host(name, self._links))
+        return Served(there, port, app, {"access_log": None, **options})
 
     def connector(self, **options: Any) -> aiohttp.BaseConnector:
         """Return a connector for an `aiohttp.ClientSession` of one's own; `options` are those of `aiohttp.BaseConnector`."""
@@ -163,7 +168,11 @@ class MemoryNetwork:
         self._host(host).heal()
 
     def _host(self, name: str) -> Host:
-        return self._hosts.setdefault(name, Host(name, self._links))
+        host = self._hosts.get(name.lower())
+        if host is None:
+            known = ", ".join(self._hosts) or "none"
+            raise ValueError(f"nothing was ever served at {name!r}; the hosts of this network: {known}")
+        return host
 
 
 def _seconds(value: Duration, name: str) -> float:

@@ -109,16 +109,27 @@ def simulate(
     with ExitStack() as world:
         world.callback(loop.close)
         world.enter_context(captured(simulation.logs, simulation.clock, start_ns))
-        world.enter_context(foreign_clocks(loop, simulation.clock, simulation.random))
+        world.enter_context(foreign_clocks(loop, simulation.clock, Random(f"aiohttp {seed}")))  # noqa: S311
         world.callback(_end, simulation)
-        result = loop.run_until_complete(_awaited(main(simulation)))
-        loop.run_until_complete(_settle(loop))
+        try:
+            result = loop.run_until_complete(_awaited(main(simulation)))
+            loop.run_until_complete(_last_turns(simulation))
+        except SimulationError as error:
+            for unhandled in simulation.errors:  # perhaps that is why
+                error.add_note(f"{unhandled}: {unhandled.__cause__!r}")
+            raise
         _check(simulation)
         return result
 
 
 async def _awaited(awaitable: Awaitable[T]) -> T:
     return await awaitable
+
+
+async def _last_turns(simulation: Simulation) -> None:
+    for end in simulation.network.open:
+        end.let_go()  # closed by its owner; an operating system would go on trying for a quarter of an hour
+    await _settle(simulation.loop)
 
 
 async def _settle(loop: VirtualLoop) -> None:

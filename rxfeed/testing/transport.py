@@ -197,6 +197,11 @@ class MemoryTransport(asyncio.Transport):
             error = TimeoutError(errno.ETIMEDOUT, "Connection timed out")
             self._gives_up = self._loop.call_later(seconds, self.break_off, error)
 
+    def let_go(self) -> None:
+        """Close at once if it is closing, and waits only for a network that lost its bytes."""
+        if self._closing and self._gives_up is not None:
+            self.abort()
+
     def break_off(self, error: Exception | None) -> None:
         """Close at once, with an error for the protocol."""
         self._closing = True

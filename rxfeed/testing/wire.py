@@ -102,7 +102,6 @@ class Wire:
         self._flying: deque[tuple[float, bytes | Sign]] = deque()
         self._arrived: deque[bytes | Sign] = deque()
         self._unread = 0
-        self._last = 0.0
         self._landing: asyncio.Handle | None = None
         self._reading: asyncio.Handle | None = None
         self._broken = False
@@ -132,8 +131,7 @@ class Wire:
     def _fly(self, item: bytes | Sign) -> None:
         if self._lost() or item == b"":
             return
-        self._last = max(self._last, self._loop.time() + self._path.delay())
-        self._flying.append((self._last, item))
+        self._flying.append((self._loop.time() + self._path.delay(), item))  # nothing overtakes: only the first one lands
         self._land_later()
 
     def _lost(self) -> bool:

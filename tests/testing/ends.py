@@ -2,6 +2,8 @@
 
 import asyncio
 
+from aiohttp import web
+
 from rxfeed.testing import Simulation
 
 
@@ -36,7 +38,9 @@ class Notes(asyncio.Protocol):
 
 def connected(simulation: Simulation, stay: bool = False) -> tuple[Notes, Notes]:
     client, server = Notes(stay), Notes(stay)
-    simulation.network._host("one.test").connect(client, server, port=80, secure=None)
+    network = simulation.network
+    network.serve("one.test", web.Application())  # so that there is such a host
+    network._host("one.test").connect(client, server, port=80, secure=None)
     return client, server
 
 

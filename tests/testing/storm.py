@@ -22,7 +22,7 @@ async def ticks(request: web.Request) -> web.WebSocketResponse:
     async def pump() -> None:
         number = 0
         while True:
-            await socket.send_str(f"{request.host} {number} " + "x" * (number * 37 % 5000))
+            await socket.send_str(f"{request.host} {number} " + "x" * (number * 37 % 1000))
             number += 1
             await asyncio.sleep(0.7)
 
@@ -43,6 +43,8 @@ async def client(simulation: Simulation, session: aiohttp.ClientSession, host: s
         try:
             async with session.ws_connect(f"wss://{host}/", heartbeat=5) as socket:
                 async for message in socket:
+                    if message.type is not aiohttp.WSMsgType.TEXT:
+                        break
                     logger.info("{} got {}", name, hashlib.sha256(message.data.encode()).hexdigest()[:8])
                     if simulation.random.random() < 0.1:
                         await socket.send_str(f"from {name}")
@@ -55,7 +57,7 @@ async def client(simulation: Simulation, session: aiohttp.ClientSession, host: s
 async def weather(simulation: Simulation) -> None:
     network, random = simulation.network, simulation.random
     while True:
-        await asyncio.sleep(random.expovariate(1 / 5))
+        await asyncio.sleep(random.expovariate(1 / 2))
         host = random.choice(HOSTS)
         fault = random.choice(("cut", "cut", "black_hole", "half_open", "refuse", "split", "heal", "heal", "heal"))
         logger.error("{} at {}", fault, host)
@@ -73,12 +75,13 @@ async def storm(simulation: Simulation) -> str:
     session = network.session(timeout=aiohttp.ClientTimeout(sock_connect=3, total=10))
     names = {asyncio.create_task(client(simulation, session, host)) for host in HOSTS for _ in range(3)}
     names.add(asyncio.create_task(weather(simulation)))
-    await asyncio.sleep(600)
+    await asyncio.sleep(100)
     for task in names:  # a set: its order must not be that of addresses
         logger.debug("ends {}", task.get_name())
         task.cancel()
         await asyncio.sleep(0.01)
-    await asyncio.gather(*names, return_exceptions=True)
+    ended = await asyncio.gather(*names, return_exceptions=True)
+    assert {type(error) for error in ended} == {asyncio.CancelledError}
     for host in HOSTS:
         network.heal(host)
     await session.close()

@@ -131,6 +131,27 @@ def test_writing_pauses_above_high_and_resumes_at_low() -> None:
     simulate(main)
 
 
+def test_writing_resumes_no_sooner_than_at_low() -> None:
+    async def main(simulation: Simulation) -> None:
+        simulation.network._links.window = 100
+        client, server = connected(simulation)
+        client.transport.set_write_buffer_limits(high=250, low=50)
+        server.transport.pause_reading()
+        client.transport.write(b"x" * 400)
+        for waiting, told in ((300, ["pause"]), (200, ["pause"]), (100, ["pause"]), (0, ["pause", "resume"])):
+            await turns()
+            assert (client.transport.get_write_buffer_size(), client.told) == (waiting, told)
+            server.transport.resume_reading()
+            await asyncio.sleep(0)
+            server.transport.pause_reading()
+        assert len(server.data) == 400
+        client.transport.abort()
+        server.transport.abort()
+        await turns()
+
+    simulate(main)
+
+
 def test_limits_are_checked_and_have_asyncios_defaults() -> None:
     async def main(simulation: Simulation) -> None:
         transport = connected(simulation)[0].transport
@@ -153,7 +174,9 @@ def test_closing_sends_what_waits_first_and_aborting_does_not() -> None:
             client, server = connected(simulation)
             client.transport.write(b"x" * 200_000)
             getattr(client.transport, way)()
-            client.transport.write(b"after" if way == "abort" else b"")
+            if way == "abort":
+                assert client.transport.get_write_buffer_size() == 0
+                client.transport.write(b"after")
             await turns(20)
             assert len(server.data) == arrives
             assert (client.told[-1], server.told[-1]) == ("lost None", "lost None")
@@ -179,6 +202,20 @@ def test_half_closed_both_ways() -> None:
         client.transport.close()
         await turns()
         assert (client.told, server.told) == (["end", "lost None"], ["end", "lost None"])
+
+    simulate(main)
+
+
+def test_an_end_is_told_once() -> None:
+    async def main(simulation: Simulation) -> None:
+        client, server = connected(simulation, stay=True)
+        client.transport.write_eof()
+        await turns()
+        client.transport.close()
+        await turns()
+        assert (client.told, server.told) == (["lost None"], ["end"])
+        server.transport.close()
+        await turns()
 
     simulate(main)
 

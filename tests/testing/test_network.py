@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from rxfeed.testing import Simulation, SimulationError, simulate
+from rxfeed.testing import NotSimulated, Simulation, SimulationError, simulate
 
 SEVEN_SECONDS = aiohttp.ClientWSTimeout(ws_close=7.0)  # pyright: ignore[reportCallIssue]  # an attrs class
 
@@ -199,3 +199,29 @@ def test_dates_are_the_simulations() -> None:
                 return response.headers["Date"]
 
     assert simulate(main) == "Mon, 05 Jan 2026 14:30:30 GMT"
+
+
+@pytest.mark.parametrize("host", ["", "http://one.test", "one.test:5170", "one.test/path"])
+def test_a_host_is_a_name(host: str) -> None:
+    async def main(simulation: Simulation) -> None:
+        with pytest.raises(ValueError, match="host must be a name without scheme and port"):
+            simulation.network.serve(host, web.Application())
+
+    simulate(main)
+
+
+def test_a_host_in_capitals_is_the_same() -> None:
+    async def main(simulation: Simulation) -> str:
+        async with simulation.network.serve("One.Test", application()), simulation.network.session() as session:
+            return await (await session.get("http://ONE.test/")).text()
+
+    assert simulate(main) == "http client /"
+
+
+def test_there_are_no_proxies() -> None:
+    async def main(simulation: Simulation) -> None:
+        async with served(simulation) as session:
+            with pytest.raises(NotSimulated, match="no proxies"):
+                await session.get("http://one.test/", proxy="http://proxy.test")
+
+    simulate(main)

@@ -1,13 +1,15 @@
 """simulate: its clock and seed, and that nothing is left behind unnoticed."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
 from aiohttp import web
 
-from rxfeed.testing import LeftOver, Simulation, Unhandled, simulate
+from rxfeed.testing import Deadlock, LeftOver, Simulation, Unhandled, simulate
 from rxfeed.times import SECOND, iso
+from tests.testing.ends import Notes, connected
 
 
 def test_the_clock_is_the_start_and_the_loops_time() -> None:
@@ -102,6 +104,17 @@ def test_connections_that_are_left_are_named() -> None:
     kept[0]._close()  # or it would warn that it was never closed
 
 
+def test_connections_that_are_left_are_closed() -> None:
+    ends: list[Notes] = []
+
+    async def main(simulation: Simulation) -> None:
+        ends.extend(connected(simulation))
+
+    with pytest.raises(LeftOver, match=r"client:49152 to one.test:80, open>\n.*one.test:80 to client:49152, open>"):
+        simulate(main)
+    assert [end.told[-1] for end in ends] == ["lost None", "lost None"]
+
+
 def test_an_error_that_nobody_waited_for_is_raised() -> None:
     async def main(simulation: Simulation) -> None:
         simulation.loop.call_soon(lambda: 1 // 0)
@@ -126,3 +139,79 @@ def test_what_ends_in_its_own_turn_is_not_left() -> None:
         await server.close()
 
     simulate(main)
+
+
+def test_timers_that_are_due_when_main_ends_are_not_left() -> None:
+    fired: list[str] = []
+
+    async def main(simulation: Simulation) -> None:
+        simulation.loop.call_later(0, simulation.loop.call_later, 0, fired.append, "second")
+
+    simulate(main)
+    assert fired == ["second"]
+
+
+def test_an_async_generator_that_is_left_open_is_named() -> None:
+    kept: list[object] = []
+
+    async def ticks() -> AsyncIterator[int]:
+        try:
+            yield 1
+        finally:
+            kept.append("closed")
+
+    async def main(simulation: Simulation) -> None:
+        generator = ticks()
+        kept.append(generator)
+        await anext(generator)
+
+    with pytest.raises(LeftOver, match="async generator test_an_async_generator_that_is_left_open_is_named"):
+        simulate(main)
+    assert kept[1:] == ["closed"]
+
+
+def test_a_deadlock_tells_of_the_errors_before_it() -> None:
+    async def main(simulation: Simulation) -> None:
+        simulation.loop.call_soon(lambda: 1 // 0)
+        await asyncio.Event().wait()
+
+    with pytest.raises(Deadlock) as caught:
+        simulate(main)
+    (note,) = caught.value.__notes__
+    assert note.startswith("at 0 s: Exception in callback")
+    assert note.endswith("ZeroDivisionError('integer division or modulo by zero')")
+
+
+def test_who_does_not_let_himself_be_cancelled_does_not_stop_the_end() -> None:
+    turns: list[int] = []
+
+    async def stubborn() -> None:
+        while len(turns) < 10:
+            try:
+                await asyncio.sleep(600)
+            except asyncio.CancelledError:
+                turns.append(1)
+            turns.append(1)
+
+    async def main(simulation: Simulation) -> None:
+        simulation.kept = asyncio.create_task(stubborn())  # pyright: ignore[reportAttributeAccessIssue]
+        await asyncio.sleep(1)
+
+    with pytest.raises(LeftOver):
+        simulate(main)
+
+
+def test_simulations_inside_threads_of_simulations_keep_their_own_time() -> None:
+    async def inner(simulation: Simulation) -> float:
+        await asyncio.sleep(5)
+        return simulation.loop.time()
+
+    async def main(simulation: Simulation) -> tuple[float, float, str]:
+        await asyncio.sleep(1)
+        took = await asyncio.to_thread(simulate, inner)
+        network = simulation.network
+        async with network.serve("one.test", web.Application()), network.session() as session:
+            response = await session.get("http://one.test/")
+            return took, simulation.loop.time(), response.headers["Date"]
+
+    assert simulate(main) == (5, 1, "Mon, 05 Jan 2026 14:30:01 GMT")
