@@ -141,3 +141,13 @@ def words(option: str, text: str) -> list[str]:
     if not all(found):
         raise Usage(f"{option} must be a list such as MNQ,MES, got {text!r}")
     return found
+
+
+def rate(text: str) -> float | str:
+    """Read trades a second, or `max`."""
+    if text == "max":
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        raise Usage(f'--rate must be a number of trades a second or "max", got {text!r}') from None

@@ -14,21 +14,32 @@ _TEXT: Final = frozenset({"symbol", "timeframe", "start", "flags"})
 _BLOCK: Final = 10_000
 
 
+class BarLines:
+    """Bars as lines of text; the head once, and columns that may grow from block to block but never shrink."""
+
+    def __init__(self) -> None:
+        self._widths: list[int] | None = None
+
+    def text(self, bars: pl.DataFrame) -> str:
+        """Return some bars, one or more, as lines; the first ones with the head."""
+        columns = _columns(bars)
+        needed = [max(len(name), *map(len, cells)) for name, cells in columns]
+        names = [name for name, _ in columns]
+        head = [names] if self._widths is None else []
+        widths = self._widths = [max(pair) for pair in zip(self._widths or needed, needed, strict=True)]
+        rows = zip(*(cells for _, cells in columns), strict=True)
+        return "".join(_line(names, row, widths) + "\n" for row in (*head, *rows))
+
+
 def print_table(blocks: Iterable[pl.DataFrame]) -> None:
-    """Print bars; the head once, and columns that may grow from block to block but never shrink."""
-    widths: list[int] | None = None
+    """Print bars."""
+    lines = BarLines()
+    none = True
     for frame in blocks:
         for block in frame.iter_slices(_BLOCK):
-            columns = _columns(block)
-            needed = [max(len(name), *map(len, cells)) for name, cells in columns]
-            first = widths is None
-            widths = [max(pair) for pair in zip(widths or needed, needed, strict=True)]
-            names = [name for name, _ in columns]
-            if first:
-                print(_line(names, names, widths))
-            rows = zip(*(cells for _, cells in columns), strict=True)
-            sys.stdout.write("".join(_line(names, row, widths) + "\n" for row in rows))
-    if widths is None:
+            none = False
+            sys.stdout.write(lines.text(block))
+    if none:
         print("no bars")
 
 

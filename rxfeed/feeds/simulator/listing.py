@@ -36,6 +36,8 @@ _ROOTS: Final[Mapping[str, tuple[float, float, float, str]]] = {
     "GC": (0.1, 10.0, 2_650.0, "Gold"),
 }
 """Tick size, tick value, where the price begins, and what it is."""
+ROOTS: Final = tuple(_ROOTS)
+"""The roots that it knows by name; others are listed with a grid that is made up."""
 _OTHER: Final = (0.01, 1.0, 100.0, "Simulated")
 _ID: Final = re.compile(r"CON\.F\.US\.([A-Z0-9]+)\.([FGHJKMNQUVXZ])(\d\d)")
 _MONTHLY: Final = re.compile(r"([A-Z0-9]+?)([FGHJKMNQUVXZ])(\d\d)")

@@ -1,0 +1,118 @@
+"""How a run shows itself where there is no terminal: bars as lines, or as JSON; and everything else on stderr."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import polars as pl
+
+from rxfeed.cli._files import as_text
+from rxfeed.cli._table import BarLines
+from rxfeed.cli._watch import Watch
+from rxfeed.feeds.projectx import Gateway
+from rxfeed.frame import Frame
+from rxfeed.model import Bar
+from rxfeed.windows import Windows
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What there is to see of a run that streams."""
+
+    where: str
+    """The gateway, with its host."""
+    simulated: bool
+    inside: bool
+    gateway: Gateway
+    watch: Watch
+    windows: Windows
+    symbols: tuple[str, ...]
+    open: dict[tuple[str, str], Bar] = field(default_factory=dict[tuple[str, str], Bar])
+    """The newest snapshot of each open bar."""
+
+    def banner(self) -> list[str]:
+        """Return what must be said before the first bar."""
+        timeframes = " ".join(level.timeframe.name for level in self.windows.levels if level.emitted)
+        what = f"{' '.join(self.symbols)}, bars of {timeframes}, session {self.windows.session.name}"
+        if self.inside:
+            why = "no credentials are set, so a simulator runs inside"
+            return [f"SIMULATED: {why}, at {self.where}; none of this is real", what]
+        return [f"SIMULATED by {self.where}: none of this is real" if self.simulated else f"gateway {self.where}", what]
+
+
+class Face(Protocol):
+    """Where a run shows itself."""
+
+    updates: str | None
+    """How often it wants snapshots of open bars; None never."""
+
+    def write(self, bars: list[Bar]) -> None:
+        """Show bars that have closed, or came out again. Called in a thread."""
+        ...
+
+    def say(self, text: str) -> None:
+        """Tell people something, a line or more."""
+        ...
+
+    def start(self, scene: Scene) -> None:
+        """Begin: it streams."""
+        ...
+
+    def draw(self) -> None:
+        """Show the scene as it is now; called several times a second, in a thread."""
+        ...
+
+    def stop(self) -> None:
+        """End."""
+        ...
+
+
+class _Plain:
+    """Bars on stdout, and whatever is for people on stderr."""
+
+    updates = None
+
+    def say(self, text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+    def start(self, scene: Scene) -> None:
+        for line in scene.banner():
+            self.say(line)
+
+    def draw(self) -> None:
+        pass
+
+    def stop(self) -> None:
+        pass
+
+
+class Lines(_Plain):
+    """Bars as `rxfeed bars` prints them."""
+
+    def __init__(self) -> None:
+        self._lines = BarLines()
+
+    def write(self, bars: list[Bar]) -> None:
+        """Print bars."""
+        sys.stdout.write(self._lines.text(Frame.of(bars).df))
+        sys.stdout.flush()
+
+
+class Json(_Plain):
+    """A bar a line, as JSON."""
+
+    def __init__(self) -> None:
+        self._simulated = False
+
+    def start(self, scene: Scene) -> None:
+        """Begin."""
+        self._simulated = scene.simulated
+        super().start(scene)
+
+    def write(self, bars: list[Bar]) -> None:
+        """Print bars."""
+        rows = as_text(Frame.of(bars).df).with_columns(pl.lit(self._simulated).alias("simulated"))
+        sys.stdout.write(rows.write_ndjson())
+        sys.stdout.flush()

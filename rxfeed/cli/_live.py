@@ -1,0 +1,286 @@
+"""The job of `rxfeed run`: from the gateway's trades to bars, until somebody stops it or it ends by itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, NamedTuple, TypeVar
+
+from rxfeed import pipeline
+from rxfeed.cli._barfiles import BarFiles
+from rxfeed.cli._errors import Failed, Usage
+from rxfeed.cli._faces import Face, Scene
+from rxfeed.cli._files import Folder
+from rxfeed.cli._gateway import Choice, Reached, World, reached, simulator
+from rxfeed.cli._log import logging_to
+from rxfeed.cli._market import MarketHours
+from rxfeed.cli._outbox import Outbox
+from rxfeed.cli._rejects import RejectsFile
+from rxfeed.cli._tally import Tally
+from rxfeed.cli._totals import Totals, truth_of
+from rxfeed.cli._watch import Watch
+from rxfeed.errors import ConnectionLost, FeedError, UnknownContract
+from rxfeed.feeds.projectx import Gateway
+from rxfeed.model import Bar, Reject, Undecoded
+from rxfeed.rules import Rule
+from rxfeed.times import SECOND, nanoseconds
+from rxfeed.windows import Windows
+
+T = TypeVar("T")
+
+SETTLING: Final = 5.0
+"""Seconds that what the simulator has sent may take to get here, once it has stopped trading."""
+_FRAME: Final = 0.25
+_FILES_EVERY: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What to stream and what to make of it; everything checked that can be without a gateway."""
+
+    symbols: tuple[str, ...]
+    windows: Windows
+    rules: tuple[Rule, ...]
+    lateness: str = "0s"
+    horizon: str = "10m"
+    grace: str = "1s"
+    fill: bool = False
+    output: Path | None = None
+    format: str = "parquet"
+    rejects: Path | None = None
+    lasts: float | None = None
+    """Seconds; None until somebody stops it."""
+    rate: Any = 100.0
+    seed: int = 0
+    faults: tuple[str, ...] = field(default=())
+
+
+class Ended(NamedTuple):
+    """How a run ended, once it had begun to stream."""
+
+    totals: Totals
+    error: Exception | None
+    """What ended it, if something went wrong."""
+
+
+class _Stopped(Exception):
+    """Somebody stopped it before it streamed."""
+
+
+async def run(job: Job, world: World, choice: Choice, face: Face, stop: asyncio.Future[Any]) -> Ended | None:
+    """Stream until `stop` has a result, the time is over, or something ends it.
+
+    Returns:
+        How it ended; None when it was stopped before it streamed.
+
+    Raises:
+        FeedError: it could not begin.
+        Usage: a symbol that the gateway does not know.
+        Failed: an output that cannot be written.
+    """
+    try:
+        async with reached(world, choice, lambda: _simulator(job, world)) as there:
+            return await _Run(job, world, there, face, stop).run()
+    except _Stopped:
+        return None
+
+
+def _simulator(job: Job, world: World) -> Any:
+    return simulator(world, job.symbols, rate=job.rate, seed=job.seed, faults=job.faults)
+
+
+class _Run:
+    def __init__(self, job: Job, world: World, there: Reached, face: Face, stop: asyncio.Future[Any]) -> None:
+        self.job, self.world, self.there, self.face, self.stop = job, world, there, face, stop
+        self.watch = Watch(world.clock)
+        self.tally = Tally(nanoseconds(job.horizon))
+        self.undecoded = Counter[str]()
+        self.over: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
+        self.open: dict[tuple[str, str], Bar] = {}
+        self.closed: list[Bar] = []
+        self.outboxes: list[Outbox[Any]] = []
+        self.rejected: Outbox[Reject] | None = None
+
+    async def run(self) -> Ended:
+        job, world, there = self.job, self.world, self.there
+        async with AsyncExitStack() as stack:
+            stack.enter_context(logging_to(self.face.say))
+            files = None if job.output is None else await asyncio.to_thread(self._files, job.output)
+            rejects = None
+            if job.rejects is not None:
+                rejects = RejectsFile(job.rejects, stack.enter_context(Folder(job.rejects)).path)
+            gateway = Gateway(
+                there.credentials, deployment=there.deployment, session=world.session, clock=world.clock, random=world.random,
+                rejects=self._undecoded,
+            )  # fmt: skip
+            await stack.enter_async_context(gateway)
+            feed = await self._unless_stopped(self._feed(gateway))
+            self.watch.expect(feed.contracts)
+            await self._outputs(stack, files, rejects)
+            began = world.clock.now
+            await self._stream(gateway, feed)
+            error = await self._until_over(files)
+            await self._settle(error)
+            seconds = (world.clock.now - began) / SECOND
+            await gateway.close()
+            await self.over
+            self._hand_on()
+            error = await self._written() or error
+            if rejects is not None:
+                await asyncio.to_thread(self._commit, rejects)
+            totals = self._totals(feed, seconds, error, files)
+            totals.check()
+            return Ended(totals, error)
+
+    async def _feed(self, gateway: Gateway) -> pipeline.Live:
+        job = self.job
+        try:
+            return await pipeline.live(
+                gateway, *job.symbols, windows=job.windows, rules=job.rules, lateness=job.lateness, horizon=job.horizon,
+                grace=job.grace, updates=self.face.updates, fill=job.fill, rejects=self._reject, tap=self.watch,
+                clock=self.world.clock,
+            )  # fmt: skip
+        except UnknownContract as error:
+            raise Usage(str(error)) from None
+
+    async def _stream(self, gateway: Gateway, feed: pipeline.Live) -> None:
+        there, symbols = self.there, tuple(contract.symbol for contract in feed.contracts)
+        scene = Scene(
+            str(there.deployment), there.simulated, there.simulator is not None, gateway, self.watch, feed.windows, symbols,
+            self.open,
+        )  # fmt: skip
+        self.face.start(scene)
+        feed.subscribe(self._on_bar, self._on_end, lambda: self._on_end(None))
+
+    # What comes
+
+    def _on_bar(self, bar: Bar) -> None:
+        if bar.revision < 0:
+            self.open[bar.symbol, bar.timeframe] = bar
+            return
+        if not self.closed:
+            asyncio.get_running_loop().call_soon(self._hand_on)
+        self.closed.append(bar)
+
+    def _hand_on(self) -> None:
+        """Hand on the bars that one turn of the loop closed."""
+        bars, self.closed = self.closed, []
+        for bar in bars:
+            self.tally.add(bar)
+            snapshot = self.open.get((bar.symbol, bar.timeframe))
+            if snapshot is not None and snapshot.start <= bar.start:
+                del self.open[bar.symbol, bar.timeframe]
+        for outbox in self.outboxes:
+            outbox.put(*bars)
+
+    def _on_end(self, error: Exception | None) -> None:
+        if not self.over.done():
+            self.over.set_result(error)
+
+    def _reject(self, reject: Reject) -> None:
+        if self.rejected is not None:
+            self.rejected.put(reject)
+
+    def _undecoded(self, undecoded: Undecoded) -> None:
+        self.undecoded[undecoded.source] += 1
+
+    # Where it goes
+
+    def _files(self, output: Path) -> BarFiles:
+        there = self.there.deployment
+        folder = output / ("simulated" if there.simulated else there.name.replace(":", "-"))
+        return BarFiles(folder, self.world.clock.now, format=self.job.format, horizon=nanoseconds(self.job.horizon))
+
+    async def _outputs(self, stack: AsyncExitStack, files: BarFiles | None, rejects: RejectsFile | None) -> None:
+        self.outboxes.append(Outbox(self.face.write, "bars"))
+        if files is not None:
+            self.outboxes.append(Outbox(files.add, "bars", period=_FILES_EVERY))
+        if rejects is not None:
+            self.rejected = Outbox(lambda found: [rejects(reject) for reject in found], "rejected trades")
+        for outbox in self._all():
+            stack.push_async_callback(outbox.close)
+
+    def _all(self) -> list[Outbox[Any]]:
+        return [*self.outboxes, *([] if self.rejected is None else [self.rejected])]
+
+    def _commit(self, rejects: RejectsFile) -> None:
+        rejects.finish()
+        rejects.output.commit()
+
+    async def _written(self) -> Exception | None:
+        """Wait until all is written; return what went wrong with that."""
+        for outbox in self._all():
+            await outbox.close()
+        return next((outbox.failed.result() for outbox in self._all() if outbox.failed.done()), None)
+
+    # How it ends
+
+    async def _unless_stopped(self, work: Coroutine[Any, Any, T]) -> T:
+        task = asyncio.ensure_future(work)
+        try:
+            await asyncio.wait((task, self.stop), return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                return task.result()
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+        raise _Stopped
+
+    async def _until_over(self, files: BarFiles | None) -> Exception | None:
+        """Wait for the first of: stopped, the time is over, the stream has ended, something cannot be written."""
+        failed = [outbox.failed for outbox in self._all()]
+        async with self._showing():
+            await asyncio.wait((self.stop, self.over, *failed), timeout=self.job.lasts, return_when=asyncio.FIRST_COMPLETED)
+        return self.over.result() if self.over.done() else None
+
+    @asynccontextmanager
+    async def _showing(self) -> AsyncGenerator[None, None]:
+        task = asyncio.create_task(self._show(), name="rxfeed shows")
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+            await asyncio.to_thread(self.face.draw)
+            self.face.stop()
+
+    async def _show(self) -> None:
+        hours = MarketHours(self.job.windows.session, self.world.clock)
+        while True:
+            news = hours.news(self.watch.newest)
+            if news is not None:
+                self.face.say(news)
+            await asyncio.to_thread(self.face.draw)
+            await asyncio.sleep(_FRAME)
+
+    async def _settle(self, error: Exception | None) -> None:
+        """Let the simulator inside stand still, and wait for what it has sent: then both sides can be compared."""
+        inside = self.there.simulator
+        if inside is None or error is not None:
+            return
+        inside.rate = 0
+        deadline = asyncio.get_running_loop().time() + SETTLING
+        while asyncio.get_running_loop().time() < deadline and not self.over.done():
+            if not truth_of(inside, self.watch.by_symbol, lost=False).differences:
+                return
+            await asyncio.sleep(0.01)
+
+    def _totals(self, feed: pipeline.Live, seconds: float, error: Exception | None, files: BarFiles | None) -> Totals:
+        checked, made, inside = feed.checked.stats, feed.made.stats, self.there.simulator
+        rejected = Counter(feed.made.rejected)
+        rejected.update(checked.by_rule)
+        undecoded = sum(self.undecoded.values())
+        timeframes = [level.timeframe.name for level in feed.windows.levels if level.emitted]
+        return Totals(
+            received=self.watch.received + undecoded, in_bars=made.closed, open=made.open + checked.pending,
+            outside_session=made.outside_session, rejected=dict(sorted(rejected.items())), undecoded=undecoded,
+            bars={name: self.tally.bars[name] for name in timeframes},
+            counted={} if error is not None else {name: self.tally.trades[name] for name in timeframes},
+            revisions=self.tally.revisions, seconds=seconds, work=self.watch.work, lag=self.watch.lag,
+            truth=None if inside is None else truth_of(inside, self.watch.by_symbol, lost=isinstance(error, ConnectionLost)),
+            output=None if files is None else str(files.folder), rejects=None if self.job.rejects is None else str(self.job.rejects),
+        )  # fmt: skip

@@ -1,0 +1,161 @@
+"""What a run of `rxfeed run` received and what became of it, with the simulator's truth beside it where there is one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from rxfeed.cli._watch import Seen
+from rxfeed.feeds.simulator import Simulator
+from rxfeed.kernels.meter import Summary
+
+_COMPARED: Final = ("elements", "volume", "ticks")
+
+
+@dataclass(slots=True)
+class Totals:
+    """received = in_bars + open + outside_session + rejected + undecoded."""
+
+    received: int
+    """Trades, those too that could not be read."""
+    in_bars: int
+    open: int
+    """In windows that had not ended when the connection was lost: no bar."""
+    outside_session: int
+    rejected: dict[str, int]
+    """By rule."""
+    undecoded: int
+    bars: dict[str, int]
+    """By timeframe, finer first, without revisions."""
+    counted: dict[str, int]
+    """Trades in the bars that came out, by timeframe."""
+    revisions: int
+    seconds: float
+    work: Summary | None = None
+    lag: Summary | None = None
+    truth: Truth | None = None
+    output: str | None = None
+    rejects: str | None = None
+
+    def check(self) -> None:
+        """Refuse to go on with a trade unaccounted for.
+
+        Raises:
+            RuntimeError: the counts do not add up.
+        """
+        parts = self.in_bars + self.open + self.outside_session + sum(self.rejected.values()) + self.undecoded
+        if self.received != parts:
+            raise RuntimeError(
+                f"{self.received} trades were received, but {self.in_bars} in bars + {self.open} in open windows "
+                f"+ {self.outside_session} outside the session + {sum(self.rejected.values())} rejected "
+                f"+ {self.undecoded} not read are {parts}"
+            )
+        for timeframe, counted in ({} if self.open else self.counted).items():
+            if counted != self.in_bars:
+                raise RuntimeError(f"{self.in_bars} trades are in bars, but those of {timeframe} hold {counted}")
+
+    @property
+    def differs(self) -> bool:
+        """Whether the simulator knows it otherwise."""
+        return self.truth is not None and bool(self.truth.differences)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return them for programs."""
+        return {
+            "simulated": self.truth is not None, "received": self.received, "in_bars": self.in_bars, "open": self.open,
+            "outside_session": self.outside_session, "rejected": self.rejected, "undecoded": self.undecoded, "bars": self.bars,
+            "revisions": self.revisions, "seconds": round(self.seconds, 3), "latency_ns": _figures(self.work),
+            "lag_ns": _figures(self.lag), "truth": None if self.truth is None else self.truth.as_json(),
+            "output": self.output, "rejects": self.rejects,
+        }  # fmt: skip
+
+    def lines(self) -> list[str]:
+        """Return them for people."""
+        parts = [f"{self.in_bars:,} in bars"]
+        if self.rejected:
+            rules = ", ".join(f"{rule} {n:,}" for rule, n in self.rejected.items())
+            where = f", in {self.rejects}" if self.rejects else ""
+            parts.append(f"{sum(self.rejected.values()):,} rejected ({rules}{where})")
+        if self.outside_session:
+            parts.append(f"{self.outside_session:,} outside the session")
+        if self.undecoded:
+            parts.append(f"{self.undecoded:,} that could not be read")
+        if self.open:
+            parts.append(f"{self.open:,} in windows that were open when it ended")
+        rate = f", {self.received / self.seconds:,.0f}/s" if self.seconds > 0 else ""
+        lines = [f"{self.received:,} trade{'' if self.received == 1 else 's'} received = {' + '.join(parts)} ({self.seconds:.2f} s{rate})"]
+        if self.truth is not None:
+            lines += self.truth.lines()
+        bars = ", ".join(f"{timeframe} {n:,}" for timeframe, n in self.bars.items())
+        number = sum(self.bars.values())
+        revised = f", {self.revisions:,} revision{'' if self.revisions == 1 else 's'}" if self.revisions else ""
+        where = f" in {self.output}" if self.output else ""
+        lines.append(f"{number:,} bar{'' if number == 1 else 's'}{where}: {bars}{revised}")
+        if self.work is not None and self.lag is not None:
+            lines.append(f"received to bar: {spread(self.work)}; event to received: {spread(self.lag)}")
+        return lines
+
+
+@dataclass(slots=True)
+class Truth:
+    """What the simulator says that it sent, and in what we differ from it."""
+
+    sent: int
+    volume: int
+    differences: list[str] = field(default_factory=list[str])
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for programs."""
+        return {"sent": self.sent, "volume": self.volume, "differences": self.differences}
+
+    def lines(self) -> list[str]:
+        """Return it for people."""
+        head = f"the simulator sent {self.sent:,}: "
+        if not self.differences:
+            return [f"{head}the same trades, lots and prices"]
+        return [f"{head}THEY DIFFER", *(f"  {text}" for text in self.differences)]
+
+
+def truth_of(simulator: Simulator, seen: dict[str, Seen], *, lost: bool) -> Truth:
+    """Compare what came with what the simulator sent.
+
+    Args:
+        simulator: who sent it.
+        seen: what came, by symbol.
+        lost: a connection was lost, and with it what was under way: then less may have come, but not more.
+    """
+    found = Truth(0, 0)
+    for symbol, one in seen.items():
+        sent = dict.fromkeys(_COMPARED, 0)
+        for connection in simulator.truth.connections.values():
+            reached = connection.reached("trades", one.contract.id)
+            sent = {name: sent[name] + reached[name] for name in _COMPARED}
+        got = {"elements": one.count, "volume": one.volume, "ticks": one.ticks}
+        found.sent += sent["elements"]
+        found.volume += sent["volume"]
+        same = all(got[name] <= sent[name] if lost else got[name] == sent[name] for name in _COMPARED)
+        if not same:
+            told = ", ".join(f"{words} {got[name]:,} instead of {sent[name]:,}" for name, words in _WORDS if got[name] != sent[name])
+            found.differences.append(f"{symbol}: {told}")
+    return found
+
+
+_WORDS: Final = (("elements", "trades"), ("volume", "lots"), ("ticks", "sum of prices"))
+
+
+def _figures(summary: Summary | None) -> dict[str, int] | None:
+    return None if summary is None else {"p50": summary.p50, "p99": summary.p99, "max": summary.max}
+
+
+def spread(summary: Summary) -> str:
+    """Return half and 99 % of durations as text."""
+    return f"half {duration(summary.p50)}, 99 % {duration(summary.p99)}"
+
+
+def duration(ns: int) -> str:
+    """Return a short duration as text with three digits."""
+    size = abs(ns)
+    for unit, length in (("s", 1_000_000_000), ("ms", 1_000_000)):
+        if size >= length:
+            return f"{ns / length:.3g} {unit}" if size < 1_000 * length else f"{ns / length:,.0f} {unit}"
+    return f"{ns / 1_000:.3g} µs"
