@@ -63,7 +63,7 @@ async def live(
     tap: Stage | None = None,
     clock: Clock | None = None,
 ) -> Live:
-    """Compose a gateway's trades into bars: contracts looked up, trades checked by their tick sizes, windows closed by the clock.
+    """Compose a gateway's trades into bars: symbols looked up, trades checked by tick size, windows closed by the clock.
 
     Args:
         gateway: where the trades come from.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -11,7 +12,6 @@ import polars as pl
 from rxfeed.cli._files import as_text
 from rxfeed.cli._table import BarLines
 from rxfeed.cli._watch import Watch
-from rxfeed.feeds.projectx import Gateway
 from rxfeed.frame import Frame
 from rxfeed.model import Bar
 from rxfeed.windows import Windows
@@ -25,7 +25,8 @@ class Scene:
     """The gateway, with its host."""
     simulated: bool
     inside: bool
-    gateway: Gateway
+    state: Callable[[], str]
+    """Whether it is connected, in a word or two."""
     watch: Watch
     windows: Windows
     symbols: tuple[str, ...]
@@ -60,8 +61,12 @@ class Face(Protocol):
         """Begin: it streams."""
         ...
 
+    def look(self) -> None:
+        """Take note of how the scene is now; called several times a second."""
+        ...
+
     def draw(self) -> None:
-        """Show the scene as it is now; called several times a second, in a thread."""
+        """Show what `look` saw. Called in a thread."""
         ...
 
     def stop(self) -> None:
@@ -72,7 +77,7 @@ class Face(Protocol):
 class _Plain:
     """Bars on stdout, and whatever is for people on stderr."""
 
-    updates = None
+    updates: str | None = None
 
     def say(self, text: str) -> None:
         print(text, file=sys.stderr, flush=True)
@@ -80,6 +85,9 @@ class _Plain:
     def start(self, scene: Scene) -> None:
         for line in scene.banner():
             self.say(line)
+
+    def look(self) -> None:
+        pass
 
     def draw(self) -> None:
         pass

@@ -14,6 +14,7 @@ import aiohttp
 from rxfeed.cli._errors import Usage, usage
 from rxfeed.clock import Clock, LiveClock
 from rxfeed.errors import AddressRefused, CredentialsError
+from rxfeed.feeds.addresses import address
 from rxfeed.feeds.projectx import TOPSTEPX, Credentials, Deployment, credentials_from, deployment
 from rxfeed.feeds.projectx.deployment import GATEWAY
 from rxfeed.feeds.projectx.symbols import is_id, meanings
@@ -65,6 +66,12 @@ def chosen(environ: Mapping[str, str]) -> Choice:
             f"or unset {GATEWAY} and a simulator runs inside"
         )
     return Choice(where, SIMULATED)
+
+
+def shown(deployment: Deployment) -> str:
+    """Return how a gateway is called, with its host."""
+    host = str(address(deployment.api, memory=True).host)
+    return deployment.name if deployment.name.startswith(host) else f"{deployment.name} ({host})"
 
 
 class Reached(NamedTuple):

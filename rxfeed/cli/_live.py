@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,10 +12,10 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from rxfeed import pipeline
 from rxfeed.cli._barfiles import BarFiles
-from rxfeed.cli._errors import Failed, Usage
+from rxfeed.cli._errors import Usage
 from rxfeed.cli._faces import Face, Scene
 from rxfeed.cli._files import Folder
-from rxfeed.cli._gateway import Choice, Reached, World, reached, simulator
+from rxfeed.cli._gateway import Choice, Reached, World, reached, shown, simulator
 from rxfeed.cli._log import logging_to
 from rxfeed.cli._market import MarketHours
 from rxfeed.cli._outbox import Outbox
@@ -23,7 +23,7 @@ from rxfeed.cli._rejects import RejectsFile
 from rxfeed.cli._tally import Tally
 from rxfeed.cli._totals import Totals, truth_of
 from rxfeed.cli._watch import Watch
-from rxfeed.errors import ConnectionLost, FeedError, UnknownContract
+from rxfeed.errors import ConnectionLost, UnknownContract
 from rxfeed.feeds.projectx import Gateway
 from rxfeed.model import Bar, Reject, Undecoded
 from rxfeed.rules import Rule
@@ -122,14 +122,15 @@ class _Run:
             self.watch.expect(feed.contracts)
             await self._outputs(stack, files, rejects)
             began = world.clock.now
-            await self._stream(gateway, feed)
-            error = await self._until_over(files)
-            await self._settle(error)
-            seconds = (world.clock.now - began) / SECOND
-            await gateway.close()
-            await self.over
-            self._hand_on()
-            error = await self._written() or error
+            self._stream(gateway, feed)
+            async with self._showing():
+                error = await self._until_over()
+                await self._settle(error)
+                seconds = (world.clock.now - began) / SECOND
+                await gateway.close()
+                await self.over
+                self._hand_on()
+                error = await self._written() or error
             if rejects is not None:
                 await asyncio.to_thread(self._commit, rejects)
             totals = self._totals(feed, seconds, error, files)
@@ -147,14 +148,20 @@ class _Run:
         except UnknownContract as error:
             raise Usage(str(error)) from None
 
-    async def _stream(self, gateway: Gateway, feed: pipeline.Live) -> None:
+    def _stream(self, gateway: Gateway, feed: pipeline.Live) -> None:
         there, symbols = self.there, tuple(contract.symbol for contract in feed.contracts)
         scene = Scene(
-            str(there.deployment), there.simulated, there.simulator is not None, gateway, self.watch, feed.windows, symbols,
+            shown(there.deployment), there.simulated, there.simulator is not None, lambda: self._state(gateway),
+            self.watch, feed.windows, symbols,
             self.open,
         )  # fmt: skip
         self.face.start(scene)
         feed.subscribe(self._on_bar, self._on_end, lambda: self._on_end(None))
+
+    def _state(self, gateway: Gateway) -> str:
+        if self.over.done():
+            return "closed" if self.over.result() is None else "connection lost"
+        return "connected" if gateway.stats.market.connected else "connecting"
 
     # What comes
 
@@ -230,11 +237,10 @@ class _Run:
             await asyncio.wait([task])
         raise _Stopped
 
-    async def _until_over(self, files: BarFiles | None) -> Exception | None:
+    async def _until_over(self) -> Exception | None:
         """Wait for the first of: stopped, the time is over, the stream has ended, something cannot be written."""
         failed = [outbox.failed for outbox in self._all()]
-        async with self._showing():
-            await asyncio.wait((self.stop, self.over, *failed), timeout=self.job.lasts, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((self.stop, self.over, *failed), timeout=self.job.lasts, return_when=asyncio.FIRST_COMPLETED)
         return self.over.result() if self.over.done() else None
 
     @asynccontextmanager
@@ -245,7 +251,7 @@ class _Run:
         finally:
             task.cancel()
             await asyncio.wait([task])
-            await asyncio.to_thread(self.face.draw)
+            await self._drawn()
             self.face.stop()
 
     async def _show(self) -> None:
@@ -254,8 +260,12 @@ class _Run:
             news = hours.news(self.watch.newest)
             if news is not None:
                 self.face.say(news)
-            await asyncio.to_thread(self.face.draw)
+            await self._drawn()
             await asyncio.sleep(_FRAME)
+
+    async def _drawn(self) -> None:
+        self.face.look()
+        await asyncio.to_thread(self.face.draw)
 
     async def _settle(self, error: Exception | None) -> None:
         """Let the simulator inside stand still, and wait for what it has sent: then both sides can be compared."""

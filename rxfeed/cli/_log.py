@@ -6,7 +6,7 @@ import logging
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from loguru import logger
 
@@ -43,9 +43,9 @@ def logging_to(write: Callable[[str], object]) -> Generator[None, None, None]:
     def line(text: str) -> None:
         write(text.rstrip("\n"))
 
-    options: dict[str, Any] = {"level": "INFO", "diagnose": False, "backtrace": False, "catch": True}
     sink = redacting(line)
-    logger.configure(handlers=[{"sink": sink, "format": "{message}", "filter": _wanted, **options}])
+    logger.remove()
+    ours = logger.add(sink, level="INFO", format="{message}", filter=_wanted, diagnose=False, backtrace=False)
     handler = _Handler(sink)
     root = logging.getLogger()
     root.addHandler(handler)
@@ -53,4 +53,5 @@ def logging_to(write: Callable[[str], object]) -> Generator[None, None, None]:
         yield
     finally:
         root.removeHandler(handler)
-        logger.configure(handlers=[{"sink": redacting(_to_stderr), "format": "{message}", **options}])
+        logger.remove(ours)
+        logger.add(redacting(_to_stderr), level="INFO", format="{message}", diagnose=False, backtrace=False)

@@ -1,15 +1,17 @@
-"""A run on a terminal: a table that is drawn anew four times a second, and above it what there is to say, line by line."""
+"""A run on a terminal: a picture that is drawn anew four times a second, and above it what there is to say, line by line.
+
+Each line is written over the one before and erased from its end on only, so that nothing is ever blank: no flicker.
+"""
 
 from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from rich.console import Console, Group, RenderableType
-from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
@@ -26,6 +28,12 @@ from rxfeed.times import SECOND
 _CLOSED: Final = 200
 _LINES: Final = 1_000
 _WIDE: Final = 100
+_LEFT: Final = ("symbol", "bar", "date", "start", "")
+_LEAST: Final = ("vwap", "date", "age", "size", "trades", "open", "lots")
+_HIDE, _SHOW, _TO_END, _BELOW, _CLEAR = "\x1b[?25l", "\x1b[?25h", "\x1b[K", "\x1b[J", "\x1b[H\x1b[2J"
+
+
+Row = dict[str, RenderableType]
 
 
 class Screen:
@@ -36,7 +44,7 @@ class Screen:
         console: where it is drawn; by default on stdout.
     """
 
-    updates = "250ms"
+    updates: str | None = "250ms"
 
     def __init__(self, clock: Clock, console: Console | None = None) -> None:
         self._clock = clock
@@ -44,7 +52,9 @@ class Screen:
         self._said: deque[str] = deque(maxlen=_LINES)
         self._closed: deque[Bar] = deque(maxlen=_CLOSED)
         self._scene: Scene | None = None
-        self._live: Live | None = None
+        self._picture: RenderableType | None = None
+        self._drawn = 0
+        self._size: tuple[int, int] = self._console.size
         self._began = clock.now
         self._hours: MarketHours | None = None
 
@@ -55,46 +65,60 @@ class Screen:
         self._closed.extendleft(bars)
 
     def say(self, text: str) -> None:
-        """Show a text above the table."""
-        if self._live is None or not sys.stderr.isatty():
+        """Show a text above the picture."""
+        if self._scene is None or not sys.stderr.isatty():
             print(text, file=sys.stderr, flush=True)
         else:
             self._said.append(text)
 
     def start(self, scene: Scene) -> None:
         """Begin."""
+        if scene.simulated:
+            self.say(scene.banner()[0])
         self._scene = scene
         self._began = self._clock.now
         self._hours = MarketHours(scene.windows.session, self._clock)
-        for line in scene.banner()[: 1 if scene.simulated else 0]:
-            self.say(line)
-        self._live = Live(
-            console=self._console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False, vertical_overflow="crop"
-        )
-        self._live.start()
+
+    def look(self) -> None:
+        """Take note of how it is now."""
+        if self._scene is not None:
+            self._picture = self._seen(self._scene)
 
     # In a thread
 
     def draw(self) -> None:
-        """Draw what there is now."""
-        if self._live is None or self._scene is None:
+        """Draw what `look` saw."""
+        if self._picture is None:
             return
-        while self._said:
-            self._console.print(Text(self._said.popleft()))
-        self._live.update(self._picture(self._scene), refresh=True)
+        console = self._console
+        size: tuple[int, int] = console.size
+        with console.capture() as said:
+            while self._said:
+                console.print(Text(self._said.popleft()))
+        with console.capture() as picture:
+            console.print(self._picture)
+        begin = _HIDE + (f"\x1b[{self._drawn}F" if self._drawn else "")
+        if size != self._size:
+            self._size, begin = size, _HIDE + _CLEAR  # the terminal has broken the lines anew, so nobody knows where they are
+        lines = picture.get().splitlines()[: size[1] - 1]
+        self._drawn = len(lines)
+        text = "".join(f"{line}{_TO_END}\n" for line in (*said.get().splitlines(), *lines))
+        console.file.write(begin + text + _BELOW)
+        console.file.flush()
 
     def stop(self) -> None:
         """Leave the last picture on the terminal."""
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
+        if self._drawn:
+            self._console.file.write(_SHOW)
+            self._console.file.flush()
+        self._scene = self._picture = None
 
-    def _picture(self, scene: Scene) -> RenderableType:
+    def _seen(self, scene: Scene) -> RenderableType:
         width, height = self._console.size
         head = [self._head(scene, width), *self._figures(scene, width)]
         symbols = self._symbols(scene, width)
         shown = len(scene.watch.by_symbol)
-        room = max(1, height - len(head) - min(shown, height) - 4)
+        room = max(1, height - len(head) - shown - 4)  # two heads, a space, and the line of the cursor
         return Group(*head, symbols, Text(), self._bars(scene, width, room))
 
     def _head(self, scene: Scene, width: int) -> Text:
@@ -102,14 +126,14 @@ class Screen:
         if scene.simulated:
             line.append(" SIMULATED ", "reverse")
             line.append(" ")
-        stats = scene.gateway.stats.market
+        state = scene.state()
         line.append(scene.where, "bold")
-        line.append("  connected" if stats.connected else "  connecting", "green" if stats.connected else "yellow")
+        line.append(f"  {state}", "green" if state == "connected" else "yellow")
         closed = self._hours.state() if self._hours is not None else None
         line.append(f"  {scene.windows.session.name}" if closed is None else f"  {closed}", "" if closed is None else "yellow")
         seconds = max(0, self._clock.now - self._began) // SECOND
         line.append(f"  {seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}")
-        if width >= _WIDE:
+        if width >= _WIDE and state == "connected":
             line.append("  Ctrl-C ends", "dim")
         return line
 
@@ -127,52 +151,52 @@ class Screen:
         return [_line(parts[0]), _line(" · ".join(parts[1:]))]
 
     def _symbols(self, scene: Scene, width: int) -> Table:
-        table = _table(("symbol", "last", "", "size", "trades/s", "trades", "lots", "age"), left=("symbol", ""))
+        rows: list[Row] = []
         now = self._clock.now
         for symbol, seen in scene.watch.by_symbol.items():
+            row: Row = {"symbol": Text(symbol, "bold"), "last": "-", "trades": f"{seen.count:,}", "lots": f"{seen.volume:,}"}
             last = seen.last
-            if last is None:
-                table.add_row(symbol, "-", "", "", "", "0", "0", "")
-                continue
-            arrow = "▲" if last.price > seen.before else "▼"
-            known = seen.before != 0.0
-            table.add_row(
-                Text(symbol, "bold"), Text(_price(last.price, seen), "bold"),
-                Text(arrow, "green" if arrow == "▲" else "red") if known else "", f"{last.size}",
-                f"{seen.pace.per_second(now):,.0f}", f"{seen.count:,}", f"{seen.volume:,}", _age(now, last.received),
-            )  # fmt: skip
-        return table
+            if last is not None:
+                row |= {"last": Text(_price(last.price, seen), "bold"), "size": f"{last.size}", "age": _age(now, last.received)}
+                row |= {"trades/s": f"{seen.pace.per_second(now):,.0f}"}
+                if seen.before != 0.0:
+                    row[""] = Text("▲", "green") if last.price > seen.before else Text("▼", "red")
+            rows.append(row)
+        return self._table(("symbol", "last", "", "size", "trades/s", "trades", "lots", "age"), rows, width)
 
     def _bars(self, scene: Scene, width: int, room: int) -> Table:
-        names = ["bar", "start", "open", "high", "low", "close", "lots", "trades", ""]
-        if width >= _WIDE:
-            names.insert(6, "vwap")
-        table = _table(names, left=("bar", "start", ""))
-        order = {level.timeframe.name: at for at, level in enumerate(scene.windows.levels)}
-        open_bars = sorted(scene.open.values(), key=lambda bar: (bar.symbol, order[bar.timeframe]))[:room]
-        for bar in open_bars:
-            table.add_row(*_cells(bar, scene, width, state="open"), style="bold")
-        for bar in list(self._closed)[: max(0, room - len(open_bars))]:
-            table.add_row(*_cells(bar, scene, width, state=flag_names(bar.flags)), style="dim")
+        levels = {level.timeframe.name: at for at, level in enumerate(scene.windows.levels)}
+        places = {symbol: at for at, symbol in enumerate(scene.watch.by_symbol)}
+        current = sorted(scene.open.values(), key=lambda bar: (places[bar.symbol], levels[bar.timeframe]))[:room]
+        closed = list(self._closed)[: max(0, room - len(current))]
+        rows = [_cells(bar, scene, "bold", "open") for bar in current]
+        rows += [_cells(bar, scene, "dim", flag_names(bar.flags)) for bar in closed]
+        return self._table(("bar", "date", "start", "open", "high", "low", "close", "vwap", "lots", "trades", ""), rows, width)
+
+    def _table(self, names: Sequence[str], rows: list[Row], width: int) -> Table:
+        """Return a table that is not wider than that: what matters least is left out first."""
+        for left_out in range(len(_LEAST) + 1):
+            shown = [name for name in names if name not in _LEAST[:left_out]]
+            table = Table(box=None, padding=(0, 1 if width < _WIDE else 2, 0, 0), pad_edge=False, header_style="underline")
+            for name in shown:
+                table.add_column(name, justify="left" if name in _LEFT else "right", no_wrap=True)
+            for row in rows:
+                table.add_row(*(row.get(name, "") for name in shown))
+            if self._console.measure(table).maximum <= width:
+                break
         return table
 
 
-def _table(names: Iterable[str], left: Iterable[str]) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="underline")
-    for name in names:
-        table.add_column(name, justify="left" if name in left else "right", no_wrap=True)
-    return table
-
-
-def _cells(bar: Bar, scene: Scene, width: int, state: str) -> list[RenderableType]:
+def _cells(bar: Bar, scene: Scene, style: str, state: str) -> Row:
     seen = scene.watch.by_symbol[bar.symbol]
     start = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=bar.start // 1_000)
-    prices = [_price(value, seen) for value in (bar.open, bar.high, bar.low, bar.close)]
-    vwap = [] if width < _WIDE else ["" if bar.vwap is None else f"{bar.vwap:.2f}"]
-    return [
-        f"{bar.symbol} {bar.timeframe}", f"{start:%H:%M:%S}" if width < _WIDE else f"{start:%m-%d %H:%M:%SZ}", *prices, *vwap,
-        f"{bar.volume:,}", f"{bar.count:,}" if bar.count is not None else "", state,
-    ]  # fmt: skip
+    row = {
+        "bar": f"{bar.symbol} {bar.timeframe}", "date": f"{start:%m-%d}", "start": f"{start:%H:%M:%S}",
+        "lots": f"{bar.volume:,}", "trades": f"{bar.count:,}", "vwap": "" if bar.vwap is None else f"{bar.vwap:.2f}", "": state,
+    }  # fmt: skip
+    prices = ("open", bar.open), ("high", bar.high), ("low", bar.low), ("close", bar.close)
+    row |= {name: _price(price, seen) for name, price in prices}
+    return {name: Text(text, style) for name, text in row.items()}
 
 
 def _price(price: float, seen: Seen) -> str:

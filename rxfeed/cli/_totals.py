@@ -9,7 +9,7 @@ from rxfeed.cli._watch import Seen
 from rxfeed.feeds.simulator import Simulator
 from rxfeed.kernels.meter import Summary
 
-_COMPARED: Final = ("elements", "volume", "ticks")
+_COMPARED: Final[dict[str, str]] = {"elements": "trades", "volume": "lots", "ticks": "sum of prices"}
 
 
 @dataclass(slots=True)
@@ -83,7 +83,8 @@ class Totals:
         if self.open:
             parts.append(f"{self.open:,} in windows that were open when it ended")
         rate = f", {self.received / self.seconds:,.0f}/s" if self.seconds > 0 else ""
-        lines = [f"{self.received:,} trade{'' if self.received == 1 else 's'} received = {' + '.join(parts)} ({self.seconds:.2f} s{rate})"]
+        received = f"{self.received:,} trade{'' if self.received == 1 else 's'} received"
+        lines = [f"{received} = {' + '.join(parts)} ({self.seconds:.2f} s{rate})"]
         if self.truth is not None:
             lines += self.truth.lines()
         bars = ", ".join(f"{timeframe} {n:,}" for timeframe, n in self.bars.items())
@@ -130,17 +131,15 @@ def truth_of(simulator: Simulator, seen: dict[str, Seen], *, lost: bool) -> Trut
         for connection in simulator.truth.connections.values():
             reached = connection.reached("trades", one.contract.id)
             sent = {name: sent[name] + reached[name] for name in _COMPARED}
-        got = {"elements": one.count, "volume": one.volume, "ticks": one.ticks}
+        got: dict[str, int] = {"elements": one.count, "volume": one.volume, "ticks": one.ticks}
         found.sent += sent["elements"]
         found.volume += sent["volume"]
         same = all(got[name] <= sent[name] if lost else got[name] == sent[name] for name in _COMPARED)
         if not same:
-            told = ", ".join(f"{words} {got[name]:,} instead of {sent[name]:,}" for name, words in _WORDS if got[name] != sent[name])
+            differ = [(words, got[name], sent[name]) for name, words in _COMPARED.items() if got[name] != sent[name]]
+            told = ", ".join(f"{words} {ours:,} instead of {theirs:,}" for words, ours, theirs in differ)
             found.differences.append(f"{symbol}: {told}")
     return found
-
-
-_WORDS: Final = (("elements", "trades"), ("volume", "lots"), ("ticks", "sum of prices"))
 
 
 def _figures(summary: Summary | None) -> dict[str, int] | None:

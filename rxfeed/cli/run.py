@@ -34,10 +34,10 @@ def run(
         Path | None, Opt("-o", "--output", metavar="DIR", help="Write bars into files as they close, in a folder by gateway.")
     ] = None,
     format: Annotated[str, Opt(help="Of these files: parquet, csv or ndjson.")] = "parquet",
-    json_: Annotated[bool, Opt("--json", help="Bars as NDJSON on stdout, one a line, and the totals as JSON on stderr.")] = False,
+    json_: Annotated[bool, Opt("--json", help="Bars as NDJSON on stdout, one a line; the totals as JSON on stderr.")] = False,
     lasts: Annotated[str | None, Opt("--for", metavar="TIME", help="End by itself after this time, such as 60s.")] = None,
     lateness: Annotated[str, Opt(help="How long windows stay open after their end, in event time.")] = "0s",
-    grace: Annotated[str, Opt(help="How long after its end, by the clock, a window closes that no later trade has closed.")] = "1s",
+    grace: Annotated[str, Opt(help="How long after its end, by the clock, a quiet symbol's window closes.")] = "1s",
     horizon: Annotated[str, Opt(help="How far back a trade may be and still be merged into its window.")] = "10m",
     rules: Annotated[str, Opt(help=options.RULES_HELP)] = "default",
     rejects: Annotated[Path | None, Opt(metavar="FILE", help="Write rejected trades here, with rule and reason.")] = None,
