@@ -292,5 +292,6 @@ class _Run:
             counted={} if error is not None else {name: self.tally.trades[name] for name in timeframes},
             revisions=self.tally.revisions, seconds=seconds, work=self.watch.work, lag=self.watch.lag,
             truth=None if inside is None else truth_of(inside, self.watch.by_symbol, lost=isinstance(error, ConnectionLost)),
-            output=None if files is None else str(files.folder), rejects=None if self.job.rejects is None else str(self.job.rejects),
+            output=None if files is None else str(files.folder),
+            rejects=None if self.job.rejects is None else str(self.job.rejects),
         )  # fmt: skip

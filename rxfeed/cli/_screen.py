@@ -33,7 +33,7 @@ _LEAST: Final = ("vwap", "date", "age", "size", "trades", "open", "lots")
 _HIDE, _SHOW, _TO_END, _BELOW, _CLEAR = "\x1b[?25l", "\x1b[?25h", "\x1b[K", "\x1b[J", "\x1b[H\x1b[2J"
 
 
-Row = dict[str, RenderableType]
+Row = dict[str, Text | str]
 
 
 class Screen:
@@ -175,15 +175,16 @@ class Screen:
 
     def _table(self, names: Sequence[str], rows: list[Row], width: int) -> Table:
         """Return a table that is not wider than that: what matters least is left out first."""
-        for left_out in range(len(_LEAST) + 1):
-            shown = [name for name in names if name not in _LEAST[:left_out]]
-            table = Table(box=None, padding=(0, 1 if width < _WIDE else 2, 0, 0), pad_edge=False, header_style="underline")
-            for name in shown:
-                table.add_column(name, justify="left" if name in _LEFT else "right", no_wrap=True)
-            for row in rows:
-                table.add_row(*(row.get(name, "") for name in shown))
-            if self._console.measure(table).maximum <= width:
-                break
+        gap = 1 if width < _WIDE else 2
+        needed = {name: max(len(name), *(len(row.get(name, "")) for row in rows)) if rows else len(name) for name in names}
+        least = list(_LEAST)
+        while least and sum(needed.values()) + gap * (len(needed) - 1) > width:
+            needed.pop(least.pop(0), None)
+        table = Table(box=None, padding=(0, gap, 0, 0), pad_edge=False, header_style="underline")
+        for name in needed:
+            table.add_column(name, justify="left" if name in _LEFT else "right", no_wrap=True)
+        for row in rows:
+            table.add_row(*(row.get(name, "") for name in needed))
         return table
 
 
