@@ -45,12 +45,13 @@ def _options(
 
 def _register() -> None:
     from rxfeed.cli.bars import bars
+    from rxfeed.cli.doctor import doctor
     from rxfeed.cli.run import run
     from rxfeed.cli.sessions import sessions
     from rxfeed.cli.simulate import WithFaults, simulate
     from rxfeed.cli.synth import synth
 
-    for command in (run, bars, synth, sessions):
+    for command in (run, doctor, bars, synth, sessions):
         app.command()(command)
     app.command(cls=WithFaults)(simulate)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Coroutine, Mapping
+from email.utils import parsedate_to_datetime
 from typing import Any, Final, Literal, NamedTuple, TypeVar, cast, final
 
 import aiohttp
@@ -43,14 +44,16 @@ class Answer:
         status: the HTTP status; redirects were followed.
         body: the bytes, decompressed.
         retry_after: seconds that the server asked to wait; None when it did not say.
+        date: what its clock read, in whole seconds since the epoch; None when it did not say.
     """
 
-    __slots__ = ("body", "retry_after", "status")
+    __slots__ = ("body", "date", "retry_after", "status")
 
-    def __init__(self, status: int, body: bytes, retry_after: float | None = None) -> None:
+    def __init__(self, status: int, body: bytes, retry_after: float | None = None, date: int | None = None) -> None:
         self.status = status
         self.body = body
         self.retry_after = retry_after
+        self.date = date
 
     def __repr__(self) -> str:
         return f"Answer({self.status}, {len(self.body)} bytes)"
@@ -110,8 +113,10 @@ async def posted(
     token: Secret | None,
     place: Place,
     tls: ssl.SSLContext | bool,
+    method: str = "POST",
 ) -> Answer | Redirect:
-    async with session.post(
+    async with session.request(
+        method,
         _with(at, {}, token, place),
         data=None if body is None else msgspec.json.encode(body, enc_hook=_revealed),
         headers=_headers(token, place, "application/json" if body is not None else None),
@@ -122,7 +127,8 @@ async def posted(
     ) as response:
         if response.status in REDIRECTS:
             return _redirect(response)
-        return Answer(response.status, await _read(response.content), retry_after(response.headers))
+        headers = response.headers
+        return Answer(response.status, await _read(response.content), retry_after(headers), _date(headers))
 
 
 async def upgraded(
@@ -175,6 +181,13 @@ async def _read(content: aiohttp.StreamReader) -> bytes:
         if len(body) > MAX_BODY:
             raise TooLong(MAX_BODY)
     return bytes(body)
+
+
+def _date(headers: Mapping[str, str]) -> int | None:
+    try:
+        return int(parsedate_to_datetime(headers.get("Date", "")).timestamp())
+    except (ValueError, TypeError, OverflowError):
+        return None
 
 
 def _redirect(response: aiohttp.ClientResponse) -> Redirect:

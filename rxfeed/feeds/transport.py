@@ -99,6 +99,22 @@ class Transport:
             at = self._next(at, found, _KEEP_METHOD)
         raise ProtocolError(f"{shown(url)} redirects more than {_HOPS} times")
 
+    async def get(self, url: str, *, timeout: float) -> Answer:
+        """Return what the server answers to somebody whom it does not know, whatever its status; redirects are not followed.
+
+        Args:
+            url: the address.
+            timeout: seconds, in the loop's time.
+
+        Raises:
+            AddressRefused, Unreachable, TlsFailed, ProtocolError: as with `post`.
+        """
+        at = self._allowed(url)
+        found = await guarded(posted(self._opened(), at, None, None, "header", self._tls, "GET"), at, timeout)
+        if isinstance(found, FeedError):
+            raise found
+        return found if isinstance(found, Answer) else Answer(found.status, b"")
+
     async def websocket(
         self,
         url: str,
