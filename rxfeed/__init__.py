@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from rxfeed import by, errors, expressions, operators, rules, sessions
+    from rxfeed import by, errors, expressions, operators, pipeline, rules, sessions
     from rxfeed.book import Book
     from rxfeed.clock import Clock, LiveClock, LoopClock, ReplayClock, VirtualClock
     from rxfeed.errors import InputError, Overflow, PartialRefused, RxfeedError
@@ -66,6 +66,7 @@ __all__ = [
     "expressions",
     "merge",
     "operators",
+    "pipeline",
     "replay",
     "rules",
     "sessions",
@@ -88,7 +89,7 @@ _HOMES: Final = {
     "rxfeed.windows": ("Windows",),
 }
 _HOME: Final = {name: module for module, names in _HOMES.items() for name in names}
-_MODULES: Final = frozenset({"by", "errors", "expressions", "operators", "rules", "sessions"})
+_MODULES: Final = frozenset({"by", "errors", "expressions", "operators", "pipeline", "rules", "sessions"})
 
 
 def __getattr__(name: str) -> object:

@@ -43,6 +43,8 @@ State = Literal["ok", "warning", "failed", "skipped"]
 
 FUTURE: Final = 5.0
 """Seconds that a trade may be ahead of our clock before the rule `future` rejects it."""
+_STALE: Final = SECOND
+"""How old a Date may be: servers make it once a second."""
 _TIMEOUT: Final = 10.0
 _FIRST: Final = 5.0
 _SECOND_SESSION: Final = "this opens a session of its own: a gateway that allows one only may end another one of yours"
@@ -177,7 +179,7 @@ def look_at_clock(began: int, answer: Answer, ended: int) -> Check:
     # The server's time was in [date, date + 1 s) at some instant between `began` and `ended`.
     low, high = answer.date * SECOND - ended, (answer.date + 1) * SECOND - began
     ntp = "set this machine's clock by NTP"
-    if low <= 0 <= high:
+    if low <= _STALE and high >= -_STALE:
         return Check("clock", "ok", "agrees with the server's, which tells whole seconds")
     if low > 0:
         behind = low / SECOND

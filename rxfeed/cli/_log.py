@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 from loguru import logger
@@ -32,19 +31,16 @@ def _wanted(record: Record) -> bool:
     return record["name"] != _TOLD or record["level"].no < logging.WARNING
 
 
-def _to_stderr(text: str) -> None:
-    sys.stderr.write(text)
-
-
 @contextmanager
 def logging_to(write: Callable[[str], object]) -> Generator[None, None, None]:
-    """Have what is logged written by `write`, a record at a time; afterwards on stderr, as before."""
+    """Have what is logged written by `write`, a record at a time."""
 
     def line(text: str) -> None:
         write(text.rstrip("\n"))
 
     sink = redacting(line)
-    logger.remove()
+    with suppress(ValueError):
+        logger.remove(0)  # loguru's own, on stderr; others were added by somebody who wants them
     ours = logger.add(sink, level="INFO", format="{message}", filter=_wanted, diagnose=False, backtrace=False)
     handler = _Handler(sink)
     root = logging.getLogger()
@@ -54,4 +50,3 @@ def logging_to(write: Callable[[str], object]) -> Generator[None, None, None]:
     finally:
         root.removeHandler(handler)
         logger.remove(ours)
-        logger.add(redacting(_to_stderr), level="INFO", format="{message}", diagnose=False, backtrace=False)
