@@ -86,7 +86,7 @@ class Screen:
                 console.print(Text(self._said.popleft()))
         with console.capture() as picture:
             for line in picture_of(look, *size):
-                console.print(line)
+                console.print(line, no_wrap=True, overflow="ellipsis", crop=True)
         begin = _HIDE + (f"\x1b[{self._drawn}F" if self._drawn else "")
         if size != self._size:
             self._size, begin = size, _HIDE + _CLEAR  # the terminal has broken the lines anew, so nobody knows where they are
