@@ -49,8 +49,8 @@ class Watch:
             fail(error, *args)
             watch.said.append(" ".join(map(str, args)))
 
-        Secret.__init__ = made
-        RxfeedError.__init__ = failed
+        for kind, init in ((Secret, made), (RxfeedError, failed)):
+            setattr(kind, "__init__", init)  # noqa: B010  # a type checker knows better
         logger.add(
             lambda line: self.said.append(str(line)), level=0, diagnose=True, backtrace=True, format="{message}\n{exception}"
         )

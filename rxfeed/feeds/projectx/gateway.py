@@ -14,16 +14,19 @@ import aiohttp
 from reactivex import Observable
 
 from rxfeed.clock import Clock, LiveClock
-from rxfeed.errors import CredentialsError
+from rxfeed.errors import CredentialsError, TokenRefused
 from rxfeed.feeds.signalr import DEFAULT, Timing, connect
 from rxfeed.feeds.tasks import Tasks
 from rxfeed.feeds.transport import Transport
 from rxfeed.frame import Frame
-from rxfeed.model import Depth, Quote, Tick, Undecoded
+from rxfeed.model import Bar, Depth, Quote, Tick, Undecoded
+from rxfeed.sessions import Session
 
+from .accounts import Account, accounts
 from .contracts import Contract, Contracts
 from .credentials import Credentials, credentials_from
 from .deployment import Deployment, deployment_from
+from .history import History
 from .hub import Hub, HubStats
 from .kinds import ACCOUNTS, DEPTH, FILLS, KINDS, ORDERS, POSITIONS, QUOTES, TRADES, HubName, Kind
 from .link import Counters, Link
@@ -31,7 +34,7 @@ from .login import Login
 from .opening import OnLost, once
 from .rest import Rest
 from .symbols import symbol_of
-from .user import Account, Fill, Order, Position
+from .user import Fill, Order, Position
 
 
 class GatewayStats(NamedTuple):
@@ -93,7 +96,7 @@ class Gateway:
             raise CredentialsError("no credentials: set RXFEED_USER and RXFEED_KEY, or RXFEED_CREDENTIALS to a file of yours")
         self.deployment: Final = deployment_from(os.environ) if deployment is None else deployment
         self._clock = LiveClock() if clock is None else clock
-        self._timing, self._rejects = timing, rejects
+        self._timing, self._rejects, self._live = timing, rejects, live
         self._undecoded = 0
         self._tasks = Tasks(f"gateway {self.deployment.name}")
         self._transport = Transport(session, origins=self.deployment.origins, tls=tls)
@@ -216,6 +219,35 @@ class Gateway:
         async with self.held():
             return await self._contracts.search(text)
 
+    async def account_list(self) -> list[Account]:
+        """Return one's accounts, whose ids `orders`, `positions` and `fills` want.
+
+        Raises:
+            FeedError: the gateway cannot be asked, or refuses.
+        """
+        async with self.held():
+            return await accounts(self._login)
+
+    async def history(self, symbol: str, timeframe: str, start: int, end: int, *, session: str | Session = "CME") -> Frame[Bar]:
+        """Return the bars that the gateway kept, oldest first: those that begin in `[start, end)` and are complete.
+
+        Open, high, low, close and volume are known; the other sums are null, and the flag is REPAIRED.
+
+        Args:
+            symbol: a root, a contract or an id.
+            timeframe: whole seconds, minutes or hours, less than a day: "1s", "5m", "1h".
+            start: nanoseconds since the epoch, UTC; so is `end`.
+            session: when the market trades, or its name.
+
+        Raises:
+            ValueError: no such timeframe, or an empty stretch of time.
+            UnknownContract: no such contract.
+            FeedError: the gateway cannot be asked, refuses, or answers what makes no sense.
+        """
+        async with self.held():
+            contract = await self._contracts.resolve(symbol)
+            return await History(self._login, session=session, live=self._live).bars(contract, timeframe, start, end)
+
     def connect_once(self, hub: HubName = "market") -> Observable[Link]:
         """Return one connection of a hub as an observable, for whoever wants to decide on what follows a loss.
 
@@ -278,14 +310,26 @@ class Gateway:
             kinds, clock=self._clock, counters=self._counters, symbol_of=symbol_of, reject=self._reject, on_lost=on_lost
         )  # fmt: skip
         token = await self._login.token()
-        connection = await connect(
-            self._transport, url, token=token, place=self.deployment.place, negotiate=self.deployment.negotiate,
-            targets=link.targets, on_calls=link.on_calls, on_garbage=link.on_garbage, on_lost=link.lost, timing=self._timing,
-        )  # fmt: skip
+        try:
+            connection = await connect(
+                self._transport, url, token=token, place=self.deployment.place, negotiate=self.deployment.negotiate,
+                targets=link.targets, on_calls=link.on_calls, on_garbage=link.on_garbage, on_lost=link.lost,
+                timing=self._timing,
+            )  # fmt: skip
+        except TokenRefused:
+            self._login.forget(token)  # whoever tries again logs in first
+            raise
         link.connected(connection)
         return link
 
     def _reject(self, undecoded: Undecoded) -> None:
         self._undecoded += 1
+        if str(self._undecoded).strip("0") == "1":  # the 1st, 10th, 100th: whatever comes, the log stays readable
+            from loguru import logger
+
+            where = f" of {undecoded.symbol}" if undecoded.symbol else ""
+            logger.warning(
+                "{} cannot be read ({} so far): {}", f"{undecoded.source}{where}", self._undecoded, undecoded.reason
+            )  # fmt: skip
         if self._rejects is not None:
             self._rejects(undecoded)

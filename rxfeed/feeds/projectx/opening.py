@@ -61,7 +61,8 @@ async def _life(
             error: Exception = await lost
             logger.warning("{}", error)
         except Exception as wrong:  # noqa: BLE001  # whatever keeps us from connecting is the stream's error
-            logger.warning("no connection to {}: {}", name, wrong)
+            told = str(wrong)
+            logger.warning("{}", told if name in told else f"no connection to {name}: {told}")
             error = wrong
         finally:
             if link is not None:

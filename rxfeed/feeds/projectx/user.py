@@ -8,6 +8,7 @@ from typing import Any, Final, Generic, TypeVar, cast
 
 import msgspec
 
+from rxfeed.feeds.projectx.accounts import Account
 from rxfeed.feeds.projectx.decode import Counter, DecoderStats
 from rxfeed.feeds.projectx.shapes import told
 from rxfeed.feeds.projectx.stamps import nanoseconds_of
@@ -47,18 +48,6 @@ class PositionType(IntEnum):
     UNDEFINED = 0
     LONG = 1
     SHORT = 2
-
-
-class Account(msgspec.Struct, frozen=True):
-    """An account, as it now is. What the gateway left out is None, here and below."""
-
-    id: int
-    name: str | None = None
-    balance: float | None = None
-    can_trade: bool | None = None
-    visible: bool | None = None
-    simulated: bool | None = None
-    received: int | None = None
 
 
 class Position(msgspec.Struct, frozen=True):
@@ -120,15 +109,6 @@ class Fill(msgspec.Struct, frozen=True):
 
 
 U = TypeVar("U", Account, Position, Order, Fill)
-
-
-class _Account(msgspec.Struct, rename="camel"):
-    id: int
-    name: str | None = None
-    balance: float | None = None
-    can_trade: bool | None = None
-    is_visible: bool | None = None
-    simulated: bool | None = None
 
 
 class _Position(msgspec.Struct, rename="camel"):
@@ -259,8 +239,8 @@ def _time(text: str | None) -> int | None:
     return None if text is None else nanoseconds_of(text)
 
 
-def _account(wire: _Account, _symbol_of: Callable[[str], str], received: int) -> Account:
-    return Account(wire.id, wire.name, wire.balance, wire.can_trade, wire.is_visible, wire.simulated, received)
+def _account(wire: Account, _symbol_of: Callable[[str], str], _received: int) -> Account:
+    return wire
 
 
 def _position(wire: _Position, symbol_of: Callable[[str], str], received: int) -> Position:
@@ -294,7 +274,7 @@ OnReject = Callable[[Undecoded], object]
 
 def accounts(symbol_of: SymbolOf, _counter: Counter, reject: OnReject, _epoch: int) -> UserDecoder[Account]:
     """Return a decoder of GatewayUserAccount."""
-    return UserDecoder("GatewayUserAccount", _Account, _account, symbol_of, reject)
+    return UserDecoder("GatewayUserAccount", Account, _account, symbol_of, reject)
 
 
 def positions(symbol_of: SymbolOf, _counter: Counter, reject: OnReject, _epoch: int) -> UserDecoder[Position]:

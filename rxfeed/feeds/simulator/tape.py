@@ -134,7 +134,7 @@ def recorded_tape(source: Source, listed: Mapping[str, Listed], map: Mapping[str
 
 
 class Take(NamedTuple):
-    """Trades taken off a reel: of one contract, `places` are those within what was taken; with the best prices after the last."""
+    """Trades of one contract off a reel: `places` are those within what was taken; with the best prices after the last."""
 
     contract: int
     places: list[int]

@@ -34,7 +34,8 @@ class World:
 
     def subscriptions(self) -> list[str]:
         """What the hub says that it is asked for, over all connections."""
-        return sorted(each for one in self.simulator.state()["connections"] for each in one["subscriptions"])
+        connections = self.simulator.connections.values()
+        return sorted(f"{kind} {name}".strip() for one in connections for kind, name in one.subscriptions)
 
 
 class Heard(Generic[T]):
