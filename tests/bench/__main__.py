@@ -17,10 +17,11 @@ import polars as pl
 
 from tests.bench import lanes, long, operators, symbols
 from tests.bench.found import found
+from tests.bench.live import run as live
 from tests.bench.market import DENSE, SPARSE, Market
 from tests.bench.table import tables, text
 
-SECTIONS = ("rows", "frames", "scale", "memory", "operators")
+SECTIONS = ("rows", "frames", "scale", "memory", "operators", "live")
 LINEAR, GROWTH = 1.15, 5.0
 
 
@@ -33,11 +34,12 @@ class Plan(NamedTuple):
     long: int
     operators: int
     rounds: int
+    live: live.Plan
 
 
-FULL = Plan(rows=200_000, frames=4_000_000, symbols=1_000_000, long=10_000_000, operators=100_000, rounds=5)
-QUICK = Plan(rows=20_000, frames=400_000, symbols=100_000, long=1_000_000, operators=10_000, rounds=3)
-TINY = Plan(rows=300, frames=300, symbols=2_000, long=1_000, operators=300, rounds=1)
+FULL = Plan(rows=200_000, frames=4_000_000, symbols=1_000_000, long=10_000_000, operators=100_000, rounds=5, live=live.FULL)
+QUICK = Plan(rows=20_000, frames=400_000, symbols=100_000, long=1_000_000, operators=10_000, rounds=3, live=live.QUICK)
+TINY = Plan(rows=300, frames=300, symbols=2_000, long=1_000, operators=300, rounds=1, live=live.TINY)
 
 
 def machine() -> str:
@@ -70,6 +72,8 @@ def measure(plan: Plan, sections: frozenset[str], *, own: bool) -> dict[str, Any
             _show(figures, {"memory": {lane: _flat(of["MB"]) for lane, of in got.items()}})
     if "operators" in sections:
         _show(figures, {"operators": operators.run(plan.operators, 2 * plan.rounds - 1)})
+    if "live" in sections:
+        _show(figures, {"live": live.run(plan.live)})
     return figures
 
 

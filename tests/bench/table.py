@@ -39,6 +39,8 @@ def tables(figures: Mapping[str, Any]) -> list[Table]:
         made.append(Table("MB of the process by number of ticks", ["", *sizes, "last growth", "at most", ""], lines))
     if "operators" in figures:
         made.append(_operators(figures["operators"]))
+    if "live" in figures:
+        made += _live(figures["live"])
     return made
 
 
@@ -88,6 +90,46 @@ def _operators(got: Sequence[Mapping[str, Any]]) -> Table:
         for one in got
     ]  # fmt: skip
     return Table("each operator at rest, on top of a Subject and a sink", ["", "of", "ns a tick", "at most", ""], lines)
+
+
+def _live(got: Mapping[str, Any]) -> list[Table]:
+    cost = [
+        [name, f"{of['ns a trade']:,.0f}", f"{of['times the floor']:.2f} ×", "" if of["at most"] is None else f"{of['at most']:g} ×",
+         "" if of["at most"] is None else _met(of["times the floor"] <= of["at most"])]
+        for name, of in got["cost"].items()
+    ]  # fmt: skip
+    paths: list[list[str]] = []
+    title = "live: from the socket to a subscriber, 10 trades a message"
+    for of, name in ((got["sustained"], "as fast as asked"), (got["slow"], "watched")):
+        late, seen = of["ms from socket to bar"], of["ticks a second"]
+        wanted = seen >= 0.98 * of["rate"] if name == "as fast as asked" else late["p99"] < 10 and late["p50"] < 1
+        paths.append([
+            f"{of['rate']:,} a second for {of['seconds']:g} s", f"{seen:,.0f}", str(of["lost"]), f"{of['cores']:.2f}",
+            *(f"{late[at]:.2f}" for at in ("p50", "p99", "p99.9")),
+            *(f"{of['ms from trade to bar'][at]:.2f}" for at in ("p50", "p99")),
+            f"{of['growth']:+.2f}", _met(wanted and not of["lost"]),
+        ])  # fmt: skip
+    head = [
+        "",
+        "got a second",
+        "lost",
+        "cores",
+        "socket to bar, ms: p50",
+        "p99",
+        "p99.9",
+        "trade to bar: p50",
+        "p99",
+        "growth",
+        "",
+    ]
+    return [
+        Table(
+            "live: from the socket to a subscriber, 10 trades a message",
+            ["", "ns a trade, processor", "of the floor", "at most", ""],
+            cost,
+        ),
+        Table("live: socket, validate, bars of 1s 1m 5m 1h 1d", head, paths),
+    ]
 
 
 def _times(times: float) -> str:
