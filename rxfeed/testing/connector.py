@@ -6,7 +6,7 @@ import asyncio
 import errno
 import socket
 import ssl
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping, MutableSet
 from functools import cache
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, cast
@@ -26,13 +26,26 @@ _SCHEMES: Final = frozenset({"", "http", "https", "ws", "wss"})
 _PORTS: Final = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 
 
-class _Handler(ResponseHandler):
-    """aiohttp keeps these in sets and closes them in the order of their hashes, which must not be their addresses."""
+class _InOrder(MutableSet[Any]):
+    """A set in the order in which things were added."""
 
-    number: int
+    def __init__(self) -> None:
+        self._things: dict[Any, None] = {}
 
-    def __hash__(self) -> int:
-        return self.number
+    def __contains__(self, thing: object) -> bool:
+        return thing in self._things
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._things)
+
+    def __len__(self) -> int:
+        return len(self._things)
+
+    def add(self, value: Any) -> None:
+        self._things[value] = None
+
+    def discard(self, value: Any) -> None:
+        self._things.pop(value, None)
 
 
 class MemoryConnector(aiohttp.BaseConnector):
@@ -48,7 +61,7 @@ class MemoryConnector(aiohttp.BaseConnector):
     def __init__(self, hosts: Mapping[str, Host], **options: Any) -> None:
         super().__init__(**options)
         self._hosts = hosts
-        self._made = 0
+        self._acquired: Any = _InOrder()  # in a set it would close them by their addresses
 
     async def _create_connection(
         self,
@@ -73,9 +86,7 @@ class MemoryConnector(aiohttp.BaseConnector):
         if secure and host.distrusted and req.ssl is not False:
             distrusted = ssl.SSLCertVerificationError(1, "certificate verify failed: self-signed certificate")
             raise aiohttp.ClientConnectorCertificateError(req.connection_key, distrusted)
-        self._made += 1
-        client = _Handler(self._loop)
-        client.number = self._made
+        client = ResponseHandler(self._loop)
         host.connect(client, factory(), port=port, secure=_encrypted() if secure else None)
         return client
 

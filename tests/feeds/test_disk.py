@@ -66,6 +66,16 @@ def test_names_are_synced_by_their_folder_and_bytes_by_sync_alone(tmp_path: Path
     asyncio.run(main())
 
 
+def test_truncating_never_makes_a_file_longer(tmp_path: Path) -> None:
+    async def main() -> bytes:
+        disk = LocalDisk()
+        await write_atomically(disk, tmp_path / "file", b"123")
+        await disk.truncate(tmp_path / "file", 5)
+        return await disk.read(tmp_path / "file")
+
+    assert asyncio.run(main()) == b"123"
+
+
 def test_a_write_is_whole_although_the_system_takes_it_in_parts(tmp_path: Path) -> None:
     async def main() -> None:
         file = await LocalDisk().append(tmp_path / "journal")

@@ -86,6 +86,83 @@ def test_a_call_that_has_not_returned_is_lost_with_the_crash() -> None:
     simulate(main)
 
 
+@pytest.mark.parametrize(
+    ("call", "names"),
+    [
+        (lambda disk: disk.append("/new"), ["new", "old"]),
+        (lambda disk: disk.rename("/old", "/new"), ["new"]),
+        (lambda disk: disk.remove("/old"), []),
+        (lambda disk: disk.make_folder("/a/b"), ["a", "old"]),
+    ],
+    ids=["append", "rename", "remove", "make_folder"],
+)
+def test_names_are_certain_when_the_call_returns_and_not_before(call: Callable[[Disk], Any], names: list[str]) -> None:
+    async def main(simulation: Simulation) -> None:
+        disk = simulation.disk
+        await write_atomically(disk, "/old", b"old")
+        disk.latency = 1
+        calling = asyncio.create_task(call(disk))
+        await asyncio.sleep(0.5)
+        disk.crash()
+        await asyncio.gather(calling, return_exceptions=True)
+        assert await disk.list("/") == ["old"]
+        await call(disk)
+        disk.crash()
+        assert await disk.list("/") == names
+        for name in {"new", "old"} & set(names):
+            assert await disk.read(f"/{name}") == (b"" if len(names) == 2 and name == "new" else b"old")
+
+    simulate(main)
+
+
+@pytest.mark.parametrize("way", ["truncate", "append"])
+def test_what_is_cut_off_comes_back_until_that_is_certain(way: str) -> None:
+    async def main(simulation: Simulation) -> set[bytes]:
+        disk, found = simulation.disk, set[bytes]()
+        disk.latency = 1
+        for torn in (False, *[True] * 50):
+            await write_atomically(disk, "/file", b"123456")
+            if way == "truncate":
+                calling = asyncio.create_task(disk.truncate("/file", 3))
+                await asyncio.sleep(0.5)
+            else:
+                calling = asyncio.create_task(disk.append("/file", empty=True))
+                await asyncio.sleep(1.5)
+            disk.crash(torn=torn)
+            await asyncio.gather(calling, return_exceptions=True)
+            found.add(await disk.read("/file"))
+            assert torn or found == {b"123456"}
+        await write_atomically(disk, "/file", b"123456")
+        if way == "truncate":
+            await disk.truncate("/file", 3)
+        else:
+            file = await disk.append("/file", empty=True)
+            await file.write(b"123")
+            await file.sync()
+        disk.crash()
+        assert await disk.read("/file") == b"123"
+        return found
+
+    assert simulate(main) == {b"123456", b"123" if way == "truncate" else b""}
+
+
+def test_after_a_crash_syncs_are_true_again() -> None:
+    async def main(simulation: Simulation) -> bytes:
+        disk = simulation.disk
+        file = await disk.append("/journal")
+        disk.fail(errno.EIO, "sync")
+        with pytest.raises(OSError, match="Input/output error"):
+            await file.sync()
+        disk.crash()
+        file = await disk.append("/journal")
+        await file.write(b"x")
+        await file.sync()
+        disk.crash()
+        return await disk.read("/journal")
+
+    assert simulate(main) == b"x"
+
+
 def test_a_call_that_was_cancelled_is_done_all_the_same() -> None:
     async def main(simulation: Simulation) -> bytes:
         disk = simulation.disk

@@ -208,11 +208,11 @@ def test_a_gateway_that_is_not_there() -> None:
 def test_a_wrong_host_and_a_wrong_certificate_are_one_line_each() -> None:
     async def use(world: World) -> None:
         network = world.simulation.network
-        network.distrust("gw.test")
         there = deployment("https://gw.test")
         transport = Transport(network.session, origins=there.origins)
         rest = Rest(transport, there, random=world.simulation.random)
         async with network.serve("gw.test", Gateway().app()):
+            network.distrust("gw.test")
             with pytest.raises(TlsFailed) as caught:
                 await rest.login(CREDENTIALS)
         assert "\n" not in str(caught.value)
