@@ -41,7 +41,7 @@ def test_the_same_seed_gives_the_same_log_whatever_ran_before_and_whenever_garba
     first = simulate(storm, seed=2)
     assert first != simulate(storm, seed=3)
     threshold = gc.get_threshold()
-    gc.set_threshold(50, 2, 2)
+    gc.set_threshold(200, 5, 5)
     try:
         assert simulate(storm, seed=2) == first
     finally:

@@ -1,13 +1,15 @@
 """simulate: its clock and seed, and that nothing is left behind unnoticed."""
 
 import asyncio
+import doctest
 from collections.abc import AsyncIterator
+from types import ModuleType
 
 import aiohttp
 import pytest
 from aiohttp import web
 
-from rxfeed.testing import Deadlock, LeftOver, Simulation, Unhandled, simulate
+from rxfeed.testing import Deadlock, LeftOver, Simulation, Unhandled, disk, network, simulate, simulation
 from rxfeed.times import SECOND, iso
 from tests.testing.ends import Notes, connected
 
@@ -215,3 +217,9 @@ def test_simulations_inside_threads_of_simulations_keep_their_own_time() -> None
             return took, simulation.loop.time(), response.headers["Date"]
 
     assert simulate(main) == (5, 1, "Mon, 05 Jan 2026 14:30:01 GMT")
+
+
+@pytest.mark.parametrize("module", [disk, network, simulation])
+def test_the_examples_run(module: ModuleType) -> None:
+    failed, attempted = doctest.testmod(module)
+    assert failed == 0 < attempted
