@@ -23,6 +23,7 @@ _NAMES: Final = (
     r"access_?token|new_?token|connection_?token|token|api_?key|verify_?key|user_?name|password|authorization"
     r"|rxfeed_(?:user|key)|project_x_(?:username|api_key)"
 )
+_SAME: Final = re.compile(r"[A-Za-z0-9._~-]+")  # looks the same everywhere; JWTs do
 _PATTERNS: Final = (
     # A name and its value, as JSON, as Python shows a dict or an argument, in a query, in a header or a file.
     re.compile(
@@ -134,6 +135,8 @@ def _hits(text: str) -> bytearray:
 
 
 def _forms(value: str) -> set[str]:
+    if _SAME.fullmatch(value):
+        return {value}
     plain = {_percent(value, safe) for safe in ("", "/", "?/:@!$'()*,;=")}
     lower = {re.sub("%..", lambda found: found[0].lower(), form) for form in plain}
     return {value, *plain, *lower, json.dumps(value)[1:-1], repr(value)[1:-1]}
