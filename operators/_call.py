@@ -80,8 +80,13 @@ def _value(value: Any) -> str:
 
 
 def _made(value: Any) -> str:
-    told = [(each.default, each.name, getattr(value, each.name)) for each in fields(value)]
-    texts = [_value(it) if default is MISSING else f"{name}={_value(it)}" for default, name, it in told if it != default]
+    texts: list[str] = []
+    for each in fields(value):
+        text = _value(getattr(value, each.name))
+        if each.default is MISSING:
+            texts.append(text)
+        elif text != _value(each.default):  # as texts: not everything can be compared, an expression for one
+            texts.append(f"{each.name}={text}")
     return f"{type(value).__name__}({', '.join(texts)})"
 
 

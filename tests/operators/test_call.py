@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import polars as pl
 import pytest
 from reactivex import Subject
 
@@ -28,6 +29,7 @@ from rxfeed.windows import Windows
         (ops.validate(rejects=None, fast=False), "validate()"),
         (ops.validate(rules.Finite(), rules.Jump(ticks=40)), "validate(Finite(), Jump(ticks=40))"),
         (ops.validate(rules.where("mine", lambda _: True)), "validate(Where('mine', ...))"),
+        (ops.validate(rules.where("mine", lambda _: True, pl.col("size") > 1)), "validate(Where('mine', ..., expr=Expr(...)))"),
         (ops.validate(instruments=[Instrument("A"), Instrument("B", tick_size=1.0)]), "validate(instruments=['A', 'B'])"),
         (ops.validate(instruments={s: Instrument(s) for s in "ABCDE"}), "validate(instruments=['A', 'B', 'C', 'D', ...])"),
         (ops.validate(rejects=[].append), "validate(rejects=...)"),
