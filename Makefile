@@ -12,7 +12,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 	if "$$p" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
 	command -v "$$p"; break; fi; done)
 
-.PHONY: help demo notebook notebooks test lint layers format docs bench wheel-check ci clean
+.PHONY: help demo notebook notebooks test lint layers format docs bench wheel-check ci clean oracle
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -53,7 +53,16 @@ notebook: $(LOOKS)  ## open the notebooks in JupyterLab, or with WITH=marimo in 
 notebooks: $(READY)  ## make notebooks/*.ipynb again from notebooks/*.py
 	@$(BIN)/python -m tests.notebooks
 
-test: $(READY)  ## run the tests
+# The official SignalR client, which the simulator is tested with: skipped where there is no Node, but not on CI.
+oracle:
+	@cd tests/oracles/node && if [ node_modules/.ready -nt package-lock.json ]; then exit 0; fi; \
+	if ! command -v node >/dev/null || ! command -v npm >/dev/null; then \
+	echo "no Node here: the tests with the official SignalR client are skipped" >&2; \
+	elif echo "installing @microsoft/signalr into tests/oracles/node" && npm ci --silent; then touch node_modules/.ready; exit 0; \
+	else echo "npm could not install it: its tests are skipped" >&2; fi; \
+	[ -z "$$CI" ] || { echo "on CI they must run" >&2; exit 1; }
+
+test: $(READY) oracle  ## run the tests
 	@$(BIN)/python -m pytest -q -n auto --maxprocesses 4 $(ARGS)
 
 lint: $(READY)  ## check style, format, types and layers
@@ -87,5 +96,5 @@ ci:  ## all of the above that must pass
 	@.ci/run
 
 clean:  ## remove what was made, .venv too
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) build dist tests/oracles/node/node_modules *.egg-info .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find rxfeed operators tests -name __pycache__ -type d -prune -exec rm -rf {} +

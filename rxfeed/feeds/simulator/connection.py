@@ -178,6 +178,7 @@ class HubConnection:
             self.version = version
             self.state = "open"
             self._send([_HELLO])
+            self._arm()
 
     def _message(self, fields: dict[str, Any]) -> None:
         self.received.append(fields)
@@ -326,8 +327,9 @@ class HubConnection:
     # Time
 
     def _arm(self) -> None:
-        due = self._due()
-        self._timer = self._clock.call_at(due, self._look)
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._clock.call_at(self._due(), self._look)
 
     def _due(self) -> int:
         if self.state == "handshake":

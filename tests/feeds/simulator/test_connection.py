@@ -8,6 +8,7 @@ import pytest
 
 from rxfeed.clock import VirtualClock
 from rxfeed.feeds.simulator import Simulator
+from rxfeed.feeds.simulator.connection import Timing
 from rxfeed.times import SECOND
 from tests.feeds.simulator.plain import HELLO, ask, connected
 
@@ -349,3 +350,12 @@ def test_what_a_dead_socket_still_held_is_counted_as_not_sent(simulator: Simulat
     simulator.fault("drop")
     assert one.sent.of("trades", MNQ).volume == 15
     assert one.sent.reached("trades", MNQ) == {"messages": 1, "elements": 1, "volume": 1, "ticks": 86_001}
+
+
+def test_short_waits_hold_from_the_handshake_on(clock: VirtualClock) -> None:
+    simulator = Simulator(("MNQ",), rate=0, clock=clock, timing=Timing(ping=SECOND, silence=3 * SECOND))
+    one, ear = connected(simulator)
+    after(clock, 2)
+    assert ear.take() == [{"type": 6}, {"type": 6}]
+    after(clock, 1)
+    assert not one.open
