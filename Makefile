@@ -39,10 +39,11 @@ $(LOOKS): $(RUNS)
 	@$(PIP) --editable ".[calendars,notebook]" jupyterlab
 	@touch $@
 
-demo: $(RUNS)  ## make synthetic ticks and turn them into bars
+# The whole path over a real WebSocket, on the simulator whatever credentials are set; it fails where the totals differ.
+demo: $(RUNS)  ## stream live bars for ten seconds from a simulated gateway
 	@mkdir -p build/demo
-	$(BIN)/rxfeed synth -n 200000 --seed 1 --start 2025-03-07T20:00Z --rate 20 --session CME -o build/demo/ticks.parquet </dev/null
-	$(BIN)/rxfeed bars build/demo/ticks.parquet -t 1h -t 1d --session CME -o - </dev/null
+	env -u RXFEED_USER -u RXFEED_KEY -u RXFEED_CREDENTIALS -u RXFEED_GATEWAY -u PROJECT_X_USERNAME -u PROJECT_X_API_KEY \
+	$(BIN)/rxfeed run MNQ MES -t 1s -t 5s --rate 2000 --for 10s -o build/demo </dev/null
 
 notebook: $(LOOKS)  ## open the notebooks in JupyterLab, or with WITH=marimo in marimo
 	@case "$(WITH)" in \

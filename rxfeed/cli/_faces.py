@@ -100,12 +100,11 @@ class Lines(_Plain):
     """Bars as `rxfeed bars` prints them."""
 
     def __init__(self) -> None:
-        self._lines = BarLines()
+        self._lines = BarLines(dict.fromkeys(("open", "high", "low", "close"), 8))
 
     def write(self, bars: list[Bar]) -> None:
         """Print bars."""
-        sys.stdout.write(self._lines.text(Frame.of(bars).df))
-        sys.stdout.flush()
+        _print(self._lines.text(Frame.of(bars).df))
 
 
 class Json(_Plain):
@@ -122,5 +121,10 @@ class Json(_Plain):
     def write(self, bars: list[Bar]) -> None:
         """Print bars."""
         rows = as_text(Frame.of(bars).df).with_columns(pl.lit(self._simulated).alias("simulated"))
-        sys.stdout.write(rows.write_ndjson())
-        sys.stdout.flush()
+        _print(rows.write_ndjson())
+
+
+def _print(lines: str) -> None:
+    # As in print_table: of one large write that is cut short, Python does not say that nobody reads the rest.
+    sys.stdout.writelines(lines.splitlines(keepends=True))
+    sys.stdout.flush()

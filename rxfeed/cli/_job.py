@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from loguru import logger
 from reactivex import Observable
 from reactivex.operators import do_action
 
@@ -72,10 +70,6 @@ class Counts:
             )
 
 
-def _to_stderr(text: str) -> None:
-    sys.stderr.write(text)
-
-
 def run(job: Job, store: LastRows, rejects: RejectsFile | None) -> Counts:
     """Read all ticks and put their bars into `store`.
 
@@ -83,8 +77,6 @@ def run(job: Job, store: LastRows, rejects: RejectsFile | None) -> Counts:
         Usage: an argument of reading or of the windows that is not allowed.
         InputError: something that cannot be read.
     """
-    # What the library logs, such as a change of the clock, is a line among the others here.
-    logger.configure(handlers=[{"sink": _to_stderr, "format": "{message}", "level": "INFO"}])
     clock = ReplayClock()
     instruments = dict(job.instruments)
     with usage():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import polars as pl
@@ -15,15 +15,20 @@ _BLOCK: Final = 10_000
 
 
 class BarLines:
-    """Bars as lines of text; the head once, and columns that may grow from block to block but never shrink."""
+    """Bars as lines of text; the head once, and columns that may grow from block to block but never shrink.
 
-    def __init__(self) -> None:
+    Args:
+        room: how wide columns are from the start, by name, since what is still to come may be longer.
+    """
+
+    def __init__(self, room: Mapping[str, int] | None = None) -> None:
+        self._room = room or {}
         self._widths: list[int] | None = None
 
     def text(self, bars: pl.DataFrame) -> str:
         """Return some bars, one or more, as lines; the first ones with the head."""
         columns = _columns(bars)
-        needed = [max(len(name), *map(len, cells)) for name, cells in columns]
+        needed = [max(len(name), self._room.get(name, 0), *map(len, cells)) for name, cells in columns]
         names = [name for name, _ in columns]
         head = [names] if self._widths is None else []
         widths = self._widths = [max(pair) for pair in zip(self._widths or needed, needed, strict=True)]
@@ -38,7 +43,8 @@ def print_table(blocks: Iterable[pl.DataFrame]) -> None:
     for frame in blocks:
         for block in frame.iter_slices(_BLOCK):
             none = False
-            sys.stdout.write(lines.text(block))
+            # A line at a time: of one large write that is cut short, Python does not say that nobody reads the rest.
+            sys.stdout.writelines(lines.text(block).splitlines(keepends=True))
     if none:
         print("no bars")
 

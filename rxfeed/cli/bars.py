@@ -78,6 +78,7 @@ def _make(job: Job, target: Path | None, rejected: Path | None, *, as_json: bool
     from rxfeed.cli._files import Output as File
     from rxfeed.cli._job import run
     from rxfeed.cli._lastrows import LastRows
+    from rxfeed.cli._log import logging_to
     from rxfeed.cli._rejects import RejectsFile
     from rxfeed.cli._summary import Summary
     from rxfeed.clock import LiveClock
@@ -86,6 +87,8 @@ def _make(job: Job, target: Path | None, rejected: Path | None, *, as_json: bool
     clock = LiveClock()
     began = clock.now
     with ExitStack() as stack:
+        # What the library logs, such as a change of the clock, is a line among the others here.
+        stack.enter_context(logging_to(lambda line: print(line, file=sys.stderr)))
         work = stack.enter_context(Folder(target)).path
         out = None if target is None else File(target, BAR_SCHEMA, work)
         rejects = None if rejected is None else RejectsFile(rejected, stack.enter_context(Folder(rejected)).path)
