@@ -139,7 +139,7 @@ class Shell(Generic[K]):
         if is_frame(element) and element.kind is Tick:
             if not len(element):
                 return []
-            self.watch.see(int(element.column("time").max()))
+            self.watch.see(element.bounds("time")[1])
             if self.settings.frames and self.filler is None and self.settings.updates is None:
                 frame = kernel.frame_to_frame(element)
                 self._report()

@@ -175,6 +175,10 @@ class Frame(Generic[T]):
             bounds = self._bounds[name] = column.min().item(), column.max().item()
         return bounds
 
+    def note(self, name: str, least: Any, greatest: Any) -> None:
+        """Keep the bounds of a column, which somebody has found."""
+        self._bounds[name] = least, greatest
+
     @property
     def ordered(self) -> bool:
         """Whether neither `time` nor `seq` ever goes back, over all symbols together."""

@@ -119,6 +119,7 @@ def _drain_frames(
             finish(observer, clock, latest)
             return
         observer.on_next(piece[0])
-        latest = max(latest, int(piece[0].column("time").max()))
-        if moving is not None and not stop.is_disposed:
-            moving.move(latest)
+        if clock is not None:
+            latest = max(latest, piece[0].bounds("time")[1])
+            if moving is not None and not stop.is_disposed:
+                moving.move(latest)

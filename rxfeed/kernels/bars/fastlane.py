@@ -1,6 +1,6 @@
 """The frame lane with compiled inner loops: the same bars, several times as fast. It needs numba, the extra `fast`.
 
-A compiled loop takes ticks in the order in which they came, with an open bar a symbol, so nothing is grouped, copied or
+Compiled loops take ticks in the order in which they came, with an open bar a symbol, so nothing is grouped, copied or
 gone over twice. Whatever is unusual about a frame (late ticks, several sessions) is left to the columns of `FrameLane`.
 """
 
@@ -9,14 +9,17 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from rxfeed.frame import Frame
 from rxfeed.kernels import extra
 from rxfeed.kernels.bars import parts as p
+from rxfeed.kernels.bars.base import Base
 from rxfeed.kernels.bars.framelane import FrameLane, Output
-from rxfeed.kernels.bars.parts import Ints, Parts
+from rxfeed.kernels.bars.framerows import less
+from rxfeed.kernels.bars.parts import Closed, Ints, Parts, Picked
 from rxfeed.kernels.bars.plan import NEVER
-from rxfeed.kernels.codes import codes_of
+from rxfeed.kernels.look import Look, look_at
 from rxfeed.model import Tick
 from rxfeed.times import NANOSECONDS
 
@@ -25,6 +28,9 @@ compiled = extra.fast("rxfeed.kernels.bars.compiled")
 _DAY = NANOSECONDS["d"]
 _LONG = 400 * _DAY
 """Frames that span more are rare, and their segments many."""
+_HUGE = 1 << 40
+"""Sizes beyond are left to the checks of the other lane."""
+_UNKNOWN = (1 << 63) - 1
 _NONE = (0, -1, np.empty((0, 5), np.int64))
 
 
@@ -34,65 +40,92 @@ class FastLane(FrameLane):
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
         self._tables: list[tuple[int, int, Ints]] = [_NONE for _ in self.plan.names]
-        self._rows = Parts.empty()
-        self._order: Ints = np.empty(0, np.int64)
-        """What `_base` returned last, a bar after the other in memory, and what brings it into that order."""
+        self._base = Base()
+
+    def columns(self, closed: Closed) -> pl.DataFrame:
+        if not isinstance(closed[0][1], Picked):
+            return super().columns(closed)
+        found = self._base.columns(closed[0][1], *p.joined(closed[1:]))
+        return p.table(*found, self.symbols.names, self.plan.names)
 
     def _names(self, frame: Frame[Tick]) -> list[str]:
-        found = frame.once(codes_of)
+        found = frame.once(look_at)
         return frame.groups.symbols if found is None else found.symbols
 
     def _frame(self, frame: Frame[Tick], before: Ints) -> Output:
-        base = self._base(frame)
-        return super()._frame(frame, before) if base is None else self._close(base, self._none(), before, [])
+        found = frame.once(look_at)
+        if found is None or not self._reduce_all(found):
+            return super()._frame(frame, before)
+        plan = self.plan
+        limit, done = less(self.marks, plan.lateness), less(self.marks, plan.horizon)
+        old = self.open[0]
+        arranged = self._base.arrange(old if _ordered(old) else p.in_order(old), limit, done)
+        if arranged is None:
+            return self._close(self._base.parts(), self._none(), before, [])
+        closed, self.open[0], keep, ticks = arranged
+        self.tally.closed += ticks
+        fresh = self._none()
+        if closed.size:
+            for consumer in plan.consumers[0]:
+                fresh[consumer] = self._rolled(consumer, closed)
+        touched = before < self.marks
+        touched[self.symbols.number(found.symbols)] = True
+        coarser = self._climb(fresh, fresh[:1] * len(fresh), limit, touched, begin=1)
+        for level, parts in (0, keep), *coarser:
+            if parts.size:
+                self.kept.put_chunk(level, parts, less(before, plan.horizon))
+        return [(level, bars) for level, bars in ((0, closed), *coarser) if bars.size and plan.emitted[level]], []
 
-    def _base(self, frame: Frame[Tick]) -> Parts | None:
-        """Reduce ticks to bars of the finest windows, or return None, with nothing changed, if they are not ordinary."""
-        found = frame.once(codes_of)
-        first, last = frame.bounds("time")
-        if found is None or not self.plan.one_session or last - first > _LONG:
-            return None
-        tally, ids = self.tally, self.symbols.number(found.symbols)
-        marks = self.marks[ids]
-        told = np.array([0, compiled.UNKNOWN if tally.began is None else tally.began])
-        rows, prices = np.empty((len(frame), 13), np.int64), np.empty((len(frame), 5))
-        bars: int = compiled.reduce(
-            found.codes, found.numbers, frame.column("time"), frame.column("seq"), frame.column("price"),
-            frame.column("size"), frame.column("side"), ids, marks, self._segments(0, first, last), rows, prices, told,
-        )  # fmt: skip
-        if bars < 0:
-            return None
+    def _reduce_all(self, found: Look) -> bool:
+        """Reduce ticks to bars of the finest windows; return False, with nothing changed, if they are not ordinary."""
+        first, last = found.times
+        if not (self.plan.one_session and found.finite and found.orderly and last - first <= _LONG):
+            return False
+        if max(found.sizes[1], -found.sizes[0]) > _HUGE:
+            return False
+        tally, ids, segments = self.tally, self.symbols.number(found.symbols), self._segments(0, first, last)
+        told = np.array([0, _UNKNOWN if tally.began is None else tally.began])
+        marks = self._base.reduce(found, ids, self.marks[ids], segments, self._edge(found), told)
+        if marks is None:
+            return False
         self.marks[ids] = marks
         tally.outside += int(told[0])
-        if bars:
+        if told[1] != _UNKNOWN:
             tally.began = int(told[1])
-        order = np.empty(bars, np.int64)
-        compiled.by_symbol(rows, bars, len(self.marks), order)
-        self._order = order
-        self._rows = Parts(rows[:bars].T, prices[:bars].T)
-        return self._rows
+        return True
+
+    def _edge(self, found: Look) -> int:
+        """Return a time near the middle row's that no window reaches over."""
+        piece = found.pieces[len(found.pieces) // 2]
+        middle = int(piece.time[len(piece.time) // 2 if len(found.pieces) == 1 else 0])
+        segment = self.plan.session_grids(0)[0].segment(middle)
+        return middle if segment is None else segment.window(middle).end
 
     def _split(self, old: Parts, new: Parts, limit: Ints) -> tuple[Parts, Parts]:
         old = old if _ordered(old) else p.in_order(old)
-        of_base = new is self._rows
-        if not of_base and not _ordered(new):  # of a frame that columns reduced: they know symbols in another order
-            new = p.in_order(new)
-        order = self._order if of_base else np.arange(new.size)
+        new = new if _ordered(new) else p.in_order(new)  # columns know symbols in another order
         closed, left = _room(old.size + new.size), _room(old.size + new.size)
-        closes, stays = compiled.split(*_columns(old), *(new if of_base else _columns(new)), order, limit, *closed, *left)
+        closes, stays = compiled.split(*_columns(old), *_columns(new), limit, *closed, *left)
         if closes < 0:
-            return super()._split(old, new.take(order), limit)
+            return super()._split(old, new, limit)
         return _first(closed, closes), _first(left, stays)
 
     def _roll(self, level: int, rows: Parts) -> Parts:
-        start = rows.ints[p.START]
-        first, last = int(start.min()), int(start.max())
-        if not self.plan.one_session or last - first > _LONG:
-            return super()._roll(level, rows)
-        began = NEVER if self.tally.began is None else self.tally.began
-        up = _room(rows.size)
-        size = compiled.roll(*_columns(rows), self._segments(level, first, last), began, *up)
-        return super()._roll(level, rows) if size < 0 else _first(up, size)
+        return self._rolled(level, rows)
+
+    def _rolled(self, level: int, rows: Parts | Picked) -> Parts:
+        if isinstance(rows, Picked):
+            order, (first, last) = rows.order, rows.starts
+        else:
+            start = rows.ints[p.START]
+            order, first, last = np.arange(rows.size), int(start.min()), int(start.max())
+        if self.plan.one_session and last - first <= _LONG:
+            began = NEVER if self.tally.began is None else self.tally.began
+            up = _room(rows.size)
+            size = compiled.roll(rows.ints, rows.floats, order, self._segments(level, first, last), began, *up)
+            if size >= 0:
+                return _first(up, size)
+        return super()._roll(level, rows if isinstance(rows, Parts) else rows.parts())
 
     def _segments(self, level: int, first: int, last: int) -> Ints:
         """Return the segments of a grid between two times, and some more: lo, hi, origin, step, date."""

@@ -20,15 +20,15 @@ from rxfeed.kernels.bars import parts as p
 from rxfeed.kernels.bars.acc import INHERITED
 from rxfeed.kernels.bars.framerows import Late, Rows, less, running_maximum
 from rxfeed.kernels.bars.kept import Kept
-from rxfeed.kernels.bars.parts import Ints, Mask, Parts
+from rxfeed.kernels.bars.parts import Closed, Ints, Mask, Parts
 from rxfeed.kernels.bars.plan import NEVER, Plan, Tally
 from rxfeed.kernels.bars.symbols import Symbols
 from rxfeed.model import Bar, Flag, Reject, Tick
 from rxfeed.times import FOREVER, iso
 
 _EMPTY = Parts.empty()
-Output = tuple[list[tuple[int, Parts]], list[Bar]]
-"""Closed bars by level, finest first, and revisions."""
+Output = tuple[Closed, list[Bar]]
+"""Closed bars, and revisions."""
 
 
 class FrameLane:
@@ -76,7 +76,7 @@ class FrameLane:
         opens, posts = (self._none(), self._none()) if late is None else self._late(late)
         return self._close(self._reduce(rows, rows.start if late else steps), opens, before, posts)
 
-    def mark(self, time: int) -> list[tuple[int, Parts]]:
+    def mark(self, time: int) -> Closed:
         """Raise the watermark of every symbol that has one to `time` and return what closes."""
 
         def act(before: Ints) -> Output:
@@ -85,7 +85,7 @@ class FrameLane:
 
         return self._all_or_none(act)[0]
 
-    def finish(self) -> list[tuple[int, Parts]]:
+    def finish(self) -> Closed:
         """Close everything; windows that end after the watermark are PARTIAL."""
         return self._all_or_none(lambda before: self._close(_EMPTY, self._none(), before, [], finish=True))[0]
 
@@ -127,7 +127,7 @@ class FrameLane:
     def _none(self) -> list[Parts]:
         return [_EMPTY for _ in self.plan.names]
 
-    def columns(self, closed: list[tuple[int, Parts]]) -> pl.DataFrame:
+    def columns(self, closed: Closed) -> pl.DataFrame:
         """Return closed bars as one DataFrame."""
         return p.to_columns(closed, self.symbols.names, self.plan.names)
 
@@ -296,11 +296,7 @@ class FrameLane:
         return out
 
     def _close(self, base: Parts, late: list[Parts], before: Ints, posts: list[Parts], *, finish: bool = False) -> Output:
-        """Merge new rows into what is open, level by level, and take out what the watermarks close; then revise.
-
-        At each level there are rows in order, reduced from those that closed one level below, and a few more: what was open,
-        and what is late.
-        """
+        """Merge new rows into what is open, level by level, and take out what the watermarks close; then revise."""
         plan, done = self.plan, less(before, self.plan.horizon)
         limit = np.full(len(self.marks), FOREVER) if finish else less(self.marks, plan.lateness)
         touched = before < self.marks
@@ -308,11 +304,31 @@ class FrameLane:
             touched[piece.ints[p.ID]] = True
         if finish:
             touched[:] = True
+        closed = self._climb([base, *self._none()[1:]], late, limit, touched, finish=finish)
+        revisions = self._late_bars(posts)
+        for level, parts in closed:
+            self.kept.put_chunk(level, parts, done)
+        revised = [
+            (number, bar.end, level, self.kept.revise(level, bar, int(before[number]))) for number, level, bar in revisions
+        ]
+        revised.sort(key=itemgetter(0, 1, 2))
+        return (
+            [(level, parts) for level, parts in closed if plan.emitted[level]],
+            [bar for _, _, level, bar in revised if plan.emitted[level]],
+        )
+
+    def _climb(
+        self, fresh: list[Parts], late: list[Parts], limit: Ints, touched: Mask, *, begin: int = 0, finish: bool = False
+    ) -> list[tuple[int, Parts]]:
+        """Close what ends at its symbol's limit or before, level by level from `begin` on; return that, without empty levels.
+
+        At each level there are rows in order, reduced from those that closed one level below, and a few more: what was open,
+        and what is late. `touched` are the symbols for which there is anything to do.
+        """
         result: list[tuple[int, Parts]] = []
-        keep: list[tuple[int, Parts]] = []
-        fresh = [base, *self._none()[1:]]
         latest = int(limit.max(initial=NEVER))
-        for level, old in enumerate(self.open):
+        for level in range(begin, len(self.open)):
+            old = self.open[level]
             if not fresh[level].size and not late[level].size and (not old.size or int(old.ints[p.END].min()) > latest):
                 continue
             mine = touched[old.ints[p.ID]]
@@ -329,19 +345,10 @@ class FrameLane:
                 closed.ints[p.FLAGS] |= (closed.ints[p.END] > self.marks[closed.ints[p.ID]]) * np.int64(Flag.PARTIAL)
             if level == 0:
                 self.tally.closed += int(closed.ints[p.COUNT].sum())
-            for consumer in plan.consumers[level]:
+            for consumer in self.plan.consumers[level]:
                 fresh[consumer] = self._roll(consumer, closed)
-            keep.append((level, closed))
-            if plan.emitted[level]:
-                result.append((level, closed))
-        revisions = self._late_bars(posts)
-        for level, closed in keep:
-            self.kept.put_chunk(level, closed, done)
-        revised = [
-            (number, bar.end, level, self.kept.revise(level, bar, int(before[number]))) for number, level, bar in revisions
-        ]
-        revised.sort(key=itemgetter(0, 1, 2))
-        return result, [bar for _, _, level, bar in revised if plan.emitted[level]]
+            result.append((level, closed))
+        return result
 
     def _split(self, old: Parts, new: Parts, limit: Ints) -> tuple[Parts, Parts]:
         """Merge what was open with what is new; return what ends at its symbol's limit or before, and the others."""

@@ -19,7 +19,7 @@ from rxfeed.kernels import extra
 from rxfeed.kernels.bars import parts as p
 from rxfeed.kernels.bars.framelane import FrameLane
 from rxfeed.kernels.bars.kept import Kept
-from rxfeed.kernels.bars.parts import Parts
+from rxfeed.kernels.bars.parts import Closed
 from rxfeed.kernels.bars.plan import Plan, Tally
 from rxfeed.kernels.bars.rowlane import RowLane
 from rxfeed.kernels.bars.symbols import Symbols
@@ -310,10 +310,10 @@ class BarsKernel:
         most = self.most_rows
         return [frame] if rows <= most else [frame.slice(at, most) for at in range(0, rows, most)]
 
-    def _as_rows(self, closed: list[tuple[int, Parts]]) -> list[Bar]:
+    def _as_rows(self, closed: Closed) -> list[Bar]:
         return p.to_rows(closed, self._symbols.names, self.plan.names) if closed else []
 
-    def _as_columns(self, closed: list[tuple[int, Parts]]) -> list[pl.DataFrame]:
+    def _as_columns(self, closed: Closed) -> list[pl.DataFrame]:
         return [self._frames.columns(closed)] if closed else []
 
 

@@ -183,7 +183,7 @@ def test_without_numba_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) 
 
     import sys
 
-    for module in [m for m in sys.modules if m.endswith((".compiled", ".fastlane", ".fast", "kernels.codes"))]:
+    for module in [m for m in sys.modules if m.endswith(("compiled", ".fastlane", ".fast", "kernels.look", "bars.base"))]:
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setattr(builtins, "__import__", missing)
     for make in (lambda: ops.bars("1s", fast=True), lambda: ops.validate(fast=True)):

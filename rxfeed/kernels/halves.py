@@ -1,0 +1,41 @@
+"""Two halves of a frame at a time, for compiled loops that do not hold the interpreter's lock."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from threading import Thread
+from typing import TypeVar
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+WORTH = 1 << 17
+"""Frames of fewer rows are done before a thread is started."""
+
+
+def worth(rows: int) -> bool:
+    """Whether a frame of so many rows is done sooner by two threads."""
+    return rows >= WORTH and (os.cpu_count() or 1) > 1
+
+
+def both(here: Callable[[], A], there: Callable[[], B]) -> tuple[A, B]:
+    """Return what two calls return, made at the same time. The second one's thread has ended by then, whatever happens."""
+    done: list[B] = []
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            done.append(there())
+        except BaseException as error:  # noqa: BLE001  # raised below, where somebody hears it
+            failed.append(error)
+
+    thread = Thread(target=run, name="rxfeed half of a frame", daemon=True)
+    thread.start()
+    try:
+        first = here()
+    finally:
+        thread.join()
+    if failed:
+        raise failed[0]
+    return first, done[0]
