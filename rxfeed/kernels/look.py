@@ -45,6 +45,8 @@ class Look(NamedTuple):
     low: Array
     high: Array
     last: Array
+    begins: Array
+    """By symbol, time and seq of the first tick."""
     finite: bool
     ordered: bool
     """Whether neither time nor seq ever goes back, over all symbols together."""
@@ -72,11 +74,12 @@ def look_at(frame: Frame[Tick]) -> Look | None:
     else:
         symbols = series.gather(at).cast(pl.String).to_list()
     low, high, last = prices[present].T.copy()
+    begins = np.stack([frame.df["time"].cast(pl.Int64).gather(at).to_numpy(), frame.df["seq"].gather(at).to_numpy()])
     flags, least, most, soonest, latest, first, final, _, _ = told.tolist()
     frame.note("time", first, final)
     ordered = not flags & compiled.NOT_IN_ORDER
     return Look(
-        pieces, numbers, symbols, low, high, last, not flags & compiled.NOT_FINITE,
+        pieces, numbers, symbols, low, high, last, begins, not flags & compiled.NOT_FINITE,
         ordered, ordered or _orderly(pieces, numbers, len(symbols)),
         (least, most), (soonest, latest) if len(pieces[0].received) else None, (first, final),
     )  # fmt: skip

@@ -47,7 +47,6 @@ def _given(dtype, dimensions=1):  # what comes from polars may only be read
 
 _INTS, _FLOATS = t.Array(t.int64, 2, "C"), t.Array(t.float64, 2, "C")
 _ROWS, _PRICES = _given(t.int64, 2), _given(t.float64, 2)
-_ANY_INTS, _ANY_FLOATS = t.Array(t.int64, 2, "A", readonly=True), t.Array(t.float64, 2, "A", readonly=True)
 
 
 @nb.njit(inline="always")
@@ -127,15 +126,15 @@ def split(old_ints, old_floats, ints, floats, limit, closed_ints, closed_floats,
     return closed, stay
 
 
-@nb.njit(t.int64(_ANY_INTS, _ANY_FLOATS, _given(t.int64), _ROWS, t.int64, _INTS, _FLOATS), cache=True)
-def roll(ints, floats, order, segments, began, up_ints, up_floats):
-    """Reduce closed rows, which `order` brings into order by (symbol, start), to the windows of a coarser grid.
+@nb.njit(t.int64(_ROWS, _PRICES, _ROWS, t.int64, _INTS, _FLOATS), cache=True)
+def roll(ints, floats, segments, began, up_ints, up_floats):
+    """Reduce closed rows, by (symbol, start), to the windows of a coarser grid.
 
     Returns:
         How many there are; -1 if a volume is too large.
     """
     rows, place, symbol, end = 0, 0, np.int64(-1), np.int64(0)
-    for row in order:
+    for row in range(ints.shape[1]):
         start = ints[START, row]
         if ints[ID, row] == symbol and start < end:
             up_ints[FLAGS, rows - 1] |= ints[FLAGS, row] & INHERITED

@@ -1,7 +1,7 @@
 """The frame lane with compiled inner loops: the same bars, several times as fast. It needs numba, the extra `fast`.
 
-Compiled loops take ticks in the order in which they came, with an open bar a symbol, so nothing is grouped, copied or
-gone over twice. Whatever is unusual about a frame (late ticks, several sessions) is left to the columns of `FrameLane`.
+Compiled loops take ticks in the order in which they came, with an open bar a symbol and level, so nothing is grouped, copied
+or gone over twice. Whatever is unusual about a frame (late ticks, several sessions) is left to the columns of `FrameLane`.
 """
 
 from __future__ import annotations
@@ -9,28 +9,26 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import polars as pl
 
 from rxfeed.frame import Frame
 from rxfeed.kernels import extra
 from rxfeed.kernels.bars import parts as p
-from rxfeed.kernels.bars.base import Base
+from rxfeed.kernels.bars.cascade import Cascade, Levels
 from rxfeed.kernels.bars.framelane import FrameLane, Output
 from rxfeed.kernels.bars.framerows import less
-from rxfeed.kernels.bars.parts import Closed, Ints, Parts, Picked
+from rxfeed.kernels.bars.parts import Ints, Parts
 from rxfeed.kernels.bars.plan import NEVER
 from rxfeed.kernels.look import Look, look_at
 from rxfeed.model import Tick
-from rxfeed.times import NANOSECONDS
+from rxfeed.times import FOREVER, NANOSECONDS
 
 compiled = extra.fast("rxfeed.kernels.bars.compiled")
 
 _DAY = NANOSECONDS["d"]
 _LONG = 400 * _DAY
 """Frames that span more are rare, and their segments many."""
-_HUGE = 1 << 40
-"""Sizes beyond are left to the checks of the other lane."""
-_UNKNOWN = (1 << 63) - 1
+_HUGE, _LARGE = 1 << 40, 1 << 61
+"""Sizes and volumes beyond are left to the checks of the other lane."""
 _NONE = (0, -1, np.empty((0, 5), np.int64))
 
 
@@ -40,13 +38,7 @@ class FastLane(FrameLane):
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
         self._tables: list[tuple[int, int, Ints]] = [_NONE for _ in self.plan.names]
-        self._base = Base()
-
-    def columns(self, closed: Closed) -> pl.DataFrame:
-        if not isinstance(closed[0][1], Picked):
-            return super().columns(closed)
-        found = self._base.columns(closed[0][1], *p.joined(closed[1:]))
-        return p.table(*found, self.symbols.names, self.plan.names)
+        self._cascade = Cascade()
 
     def _names(self, frame: Frame[Tick]) -> list[str]:
         found = frame.once(look_at)
@@ -54,52 +46,90 @@ class FastLane(FrameLane):
 
     def _frame(self, frame: Frame[Tick], before: Ints) -> Output:
         found = frame.once(look_at)
-        if found is None or not self._reduce_all(found):
+        if found is None or not self._ordinary(found):
             return super()._frame(frame, before)
-        plan = self.plan
-        limit, done = less(self.marks, plan.lateness), less(self.marks, plan.horizon)
-        old = self.open[0]
-        arranged = self._base.arrange(old if _ordered(old) else p.in_order(old), limit, done)
-        if arranged is None:
-            return self._close(self._base.parts(), self._none(), before, [])
-        closed, self.open[0], keep, ticks = arranged
+        ids = self.symbols.number(found.symbols)
+        if not (found.begins[0] >= self.marks[ids]).all():
+            return super()._frame(frame, before)
+        opens = None if self.plan.lateness else self._opens(found, ids)
+        if opens is None:
+            return self._close(self._base(found, ids), self._none(), before, [])
+        plan, waiting = self.plan, [old.take((place < 0).nonzero()[0]) for old, (place, _) in zip(self.open, opens, strict=True)]
+        levels = self._levels(found, len(plan.names))
+        mine = [(place[place >= 0], old.take((place >= 0).nonzero()[0])) for place, old in opens]
+        opened, ticks = self._take(found, ids, levels, mine)
         self.tally.closed += ticks
-        fresh = self._none()
-        if closed.size:
-            for consumer in plan.consumers[0]:
-                fresh[consumer] = self._rolled(consumer, closed)
-        touched = before < self.marks
-        touched[self.symbols.number(found.symbols)] = True
-        coarser = self._climb(fresh, fresh[:1] * len(fresh), limit, touched, begin=1)
-        for level, parts in (0, keep), *coarser:
+        self.open = [p.join([old, new]) for old, new in zip(waiting, opened, strict=True)]
+        columns, keep = self._cascade.closed(levels, less(self.marks, plan.horizon))
+        for level, parts in enumerate(keep):
             if parts.size:
                 self.kept.put_chunk(level, parts, less(before, plan.horizon))
-        return [(level, bars) for level, bars in ((0, closed), *coarser) if bars.size and plan.emitted[level]], []
+        return columns if columns.size else [], []
 
-    def _reduce_all(self, found: Look) -> bool:
-        """Reduce ticks to bars of the finest windows; return False, with nothing changed, if they are not ordinary."""
+    def _span(self, found: Look) -> tuple[int, int]:
+        """Return the least and the greatest time that need a window."""
         first, last = found.times
-        if not (self.plan.one_session and found.finite and found.orderly and last - first <= _LONG):
-            return False
-        if max(found.sizes[1], -found.sizes[0]) > _HUGE:
-            return False
-        tally, ids, segments = self.tally, self.symbols.number(found.symbols), self._segments(0, first, last)
-        told = np.array([0, _UNKNOWN if tally.began is None else tally.began])
-        marks = self._base.reduce(found, ids, self.marks[ids], segments, self._edge(found), told)
-        if marks is None:
-            return False
-        self.marks[ids] = marks
-        tally.outside += int(told[0])
-        if told[1] != _UNKNOWN:
-            tally.began = int(told[1])
-        return True
+        return int(self.open[0].ints[p.START].min(initial=first)), last
 
-    def _edge(self, found: Look) -> int:
-        """Return a time near the middle row's that no window reaches over."""
-        piece = found.pieces[len(found.pieces) // 2]
-        middle = int(piece.time[len(piece.time) // 2 if len(found.pieces) == 1 else 0])
-        segment = self.plan.session_grids(0)[0].segment(middle)
-        return middle if segment is None else segment.window(middle).end
+    def _ordinary(self, found: Look) -> bool:
+        first, last = self._span(found)
+        return (
+            self.plan.one_session and found.finite and found.orderly and last - first <= _LONG
+            and max(found.sizes[1], -found.sizes[0]) <= _HUGE
+        )  # fmt: skip
+
+    def _opens(self, found: Look, ids: Ints) -> list[tuple[Ints, Parts]] | None:
+        """Return what is open, and which of a frame's symbols each bar is of, or -1; None if that is unusual."""
+        places = np.full(len(self.marks), -1)
+        places[ids] = np.arange(len(ids))
+        opens = [(places[old.ints[p.ID]], old) for old in self.open]
+        for place, old in opens:
+            if np.bincount(old.ints[p.ID], minlength=1).max() > 1 or np.abs(old.ints[p.VOLUME]).max(initial=0) > _LARGE:
+                return None
+        place, old = opens[0]
+        time, seq = found.begins[:, place]
+        again = (time == old.ints[p.LAST_TIME]) & (seq < old.ints[p.LAST_SEQ]) & (place >= 0)
+        return None if again.any() else opens
+
+    def _take(
+        self, found: Look, ids: Ints, levels: Levels, opens: list[tuple[Ints, Parts]]
+    ) -> tuple[list[Parts], int]:
+        """Take the ticks of a frame, and note what they say of watermarks; return what is open then, and the ticks that closed."""
+        tally, (first, last) = self.tally, found.times
+        grid = self.plan.session_grids(0)[0]
+        if tally.began is None and found.ordered and grid.segment(first) is not None:
+            tally.began = first
+        told = np.array([0, FOREVER if tally.began is None else tally.began, 0, 0])
+        edge = None
+        if tally.began is not None:
+            middle = found.pieces[len(found.pieces) // 2].time
+            edge = int(middle[len(middle) // 2 if len(found.pieces) == 1 else 0])
+            segment = grid.segment(edge)
+            edge = edge if segment is None else segment.window(edge).end
+        opened = self._cascade.take(found, ids, levels, opens, edge, told)
+        outside, began, ticks, _ = told.tolist()
+        tally.outside += outside
+        if began != FOREVER:
+            tally.began = began
+        ints = opened[0].ints
+        self.marks[ints[p.ID]] = np.maximum(self.marks[ints[p.ID]], ints[p.LAST_TIME])
+        return opened, ticks
+
+    def _base(self, found: Look, ids: Ints) -> Parts:
+        """Reduce ticks to bars of the finest windows."""
+        levels = self._levels(found, 1)
+        opened, _ = self._take(found, ids, levels, [])
+        _, bars = self._cascade.closed(levels, np.full(len(self.marks), NEVER))
+        return p.in_order(p.join([*bars, *opened]))
+
+    def _levels(self, found: Look, depth: int) -> Levels:
+        """Return what the loops are told about the first levels."""
+        first, last = self._span(found)
+        tables = [self._segments(level, first, last) for level in range(depth)]
+        ends = np.cumsum([0, *(len(table) for table in tables)])
+        plan = self.plan
+        sources = np.array([-1, *plan.sources[1:depth]])
+        return Levels(sources, np.array(plan.emitted[:depth]), np.concatenate(tables), ends)
 
     def _split(self, old: Parts, new: Parts, limit: Ints) -> tuple[Parts, Parts]:
         old = old if _ordered(old) else p.in_order(old)
@@ -111,21 +141,14 @@ class FastLane(FrameLane):
         return _first(closed, closes), _first(left, stays)
 
     def _roll(self, level: int, rows: Parts) -> Parts:
-        return self._rolled(level, rows)
-
-    def _rolled(self, level: int, rows: Parts | Picked) -> Parts:
-        if isinstance(rows, Picked):
-            order, (first, last) = rows.order, rows.starts
-        else:
-            start = rows.ints[p.START]
-            order, first, last = np.arange(rows.size), int(start.min()), int(start.max())
-        if self.plan.one_session and last - first <= _LONG:
-            began = NEVER if self.tally.began is None else self.tally.began
-            up = _room(rows.size)
-            size = compiled.roll(rows.ints, rows.floats, order, self._segments(level, first, last), began, *up)
-            if size >= 0:
-                return _first(up, size)
-        return super()._roll(level, rows if isinstance(rows, Parts) else rows.parts())
+        start = rows.ints[p.START]
+        first, last = int(start.min()), int(start.max())
+        if not self.plan.one_session or last - first > _LONG:
+            return super()._roll(level, rows)
+        began = NEVER if self.tally.began is None else self.tally.began
+        up = _room(rows.size)
+        size = compiled.roll(*_columns(rows), self._segments(level, first, last), began, *up)
+        return super()._roll(level, rows) if size < 0 else _first(up, size)
 
     def _segments(self, level: int, first: int, last: int) -> Ints:
         """Return the segments of a grid between two times, and some more: lo, hi, origin, step, date."""

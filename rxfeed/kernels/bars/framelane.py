@@ -129,7 +129,16 @@ class FrameLane:
 
     def columns(self, closed: Closed) -> pl.DataFrame:
         """Return closed bars as one DataFrame."""
-        return p.to_columns(closed, self.symbols.names, self.plan.names)
+        symbols, timeframes = self.symbols.names, self.plan.names
+        if isinstance(closed, list):
+            return p.to_columns(closed, symbols, timeframes)
+        return p.table(closed, symbols, timeframes)
+
+    def rows(self, closed: Closed) -> list[Bar]:
+        """Return closed bars one by one."""
+        if isinstance(closed, list):
+            return p.to_rows(closed, self.symbols.names, self.plan.names)
+        return Frame.trusted(self.columns(closed), Bar).rows()
 
     # --- accepting
 
@@ -296,7 +305,11 @@ class FrameLane:
         return out
 
     def _close(self, base: Parts, late: list[Parts], before: Ints, posts: list[Parts], *, finish: bool = False) -> Output:
-        """Merge new rows into what is open, level by level, and take out what the watermarks close; then revise."""
+        """Merge new rows into what is open, level by level, and take out what the watermarks close; then revise.
+
+        At each level there are rows in order, reduced from those that closed one level below, and a few more: what was open,
+        and what is late.
+        """
         plan, done = self.plan, less(before, self.plan.horizon)
         limit = np.full(len(self.marks), FOREVER) if finish else less(self.marks, plan.lateness)
         touched = before < self.marks
@@ -304,31 +317,11 @@ class FrameLane:
             touched[piece.ints[p.ID]] = True
         if finish:
             touched[:] = True
-        closed = self._climb([base, *self._none()[1:]], late, limit, touched, finish=finish)
-        revisions = self._late_bars(posts)
-        for level, parts in closed:
-            self.kept.put_chunk(level, parts, done)
-        revised = [
-            (number, bar.end, level, self.kept.revise(level, bar, int(before[number]))) for number, level, bar in revisions
-        ]
-        revised.sort(key=itemgetter(0, 1, 2))
-        return (
-            [(level, parts) for level, parts in closed if plan.emitted[level]],
-            [bar for _, _, level, bar in revised if plan.emitted[level]],
-        )
-
-    def _climb(
-        self, fresh: list[Parts], late: list[Parts], limit: Ints, touched: Mask, *, begin: int = 0, finish: bool = False
-    ) -> list[tuple[int, Parts]]:
-        """Close what ends at its symbol's limit or before, level by level from `begin` on; return that, without empty levels.
-
-        At each level there are rows in order, reduced from those that closed one level below, and a few more: what was open,
-        and what is late. `touched` are the symbols for which there is anything to do.
-        """
         result: list[tuple[int, Parts]] = []
+        keep: list[tuple[int, Parts]] = []
+        fresh = [base, *self._none()[1:]]
         latest = int(limit.max(initial=NEVER))
-        for level in range(begin, len(self.open)):
-            old = self.open[level]
+        for level, old in enumerate(self.open):
             if not fresh[level].size and not late[level].size and (not old.size or int(old.ints[p.END].min()) > latest):
                 continue
             mine = touched[old.ints[p.ID]]
@@ -345,10 +338,19 @@ class FrameLane:
                 closed.ints[p.FLAGS] |= (closed.ints[p.END] > self.marks[closed.ints[p.ID]]) * np.int64(Flag.PARTIAL)
             if level == 0:
                 self.tally.closed += int(closed.ints[p.COUNT].sum())
-            for consumer in self.plan.consumers[level]:
+            for consumer in plan.consumers[level]:
                 fresh[consumer] = self._roll(consumer, closed)
-            result.append((level, closed))
-        return result
+            keep.append((level, closed))
+            if plan.emitted[level]:
+                result.append((level, closed))
+        revisions = self._late_bars(posts)
+        for level, closed in keep:
+            self.kept.put_chunk(level, closed, done)
+        revised = [
+            (number, bar.end, level, self.kept.revise(level, bar, int(before[number]))) for number, level, bar in revisions
+        ]
+        revised.sort(key=itemgetter(0, 1, 2))
+        return result, [bar for _, _, level, bar in revised if plan.emitted[level]]
 
     def _split(self, old: Parts, new: Parts, limit: Ints) -> tuple[Parts, Parts]:
         """Merge what was open with what is new; return what ends at its symbol's limit or before, and the others."""

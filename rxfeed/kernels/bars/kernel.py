@@ -16,7 +16,6 @@ from rxfeed.errors import InputError, PartialRefused
 from rxfeed.frame import BAR_SCHEMA, Frame
 from rxfeed.instrument import Instruments, by_symbol
 from rxfeed.kernels import extra
-from rxfeed.kernels.bars import parts as p
 from rxfeed.kernels.bars.framelane import FrameLane
 from rxfeed.kernels.bars.kept import Kept
 from rxfeed.kernels.bars.parts import Closed
@@ -311,7 +310,7 @@ class BarsKernel:
         return [frame] if rows <= most else [frame.slice(at, most) for at in range(0, rows, most)]
 
     def _as_rows(self, closed: Closed) -> list[Bar]:
-        return p.to_rows(closed, self._symbols.names, self.plan.names) if closed else []
+        return self._frames.rows(closed) if closed else []
 
     def _as_columns(self, closed: Closed) -> list[pl.DataFrame]:
         return [self._frames.columns(closed)] if closed else []

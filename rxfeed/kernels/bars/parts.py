@@ -49,38 +49,24 @@ class Parts(NamedTuple):
         return Parts(self.ints.take(rows, axis=1), self.floats.take(rows, axis=1))  # twice as fast as by brackets
 
 
-class Picked(NamedTuple):
-    """Partial bars of one level of which each is a row, `rows[number, field]`, the words of ints before those of floats.
+class Columns(NamedTuple):
+    """Closed bars of all levels in columns, by (symbol, end, finer first)."""
 
-    It is good only until the memory is written to again.
-    """
-
-    rows: Ints
-    order: Ints
-    """The numbers of the rows."""
-    starts: tuple[int, int]
-    """The least and the greatest."""
+    texts: npt.NDArray[np.uint32]
+    """The numbers of symbols and levels."""
+    ints: Ints
+    floats: Floats
+    """The fields as in `Parts`, but for symbols, dates and flags."""
+    shorts: npt.NDArray[np.int32]
+    """Dates and flags."""
 
     @property
     def size(self) -> int:
-        return len(self.order)
-
-    @property
-    def ints(self) -> Ints:
-        return self.rows.T[:13]
-
-    @property
-    def floats(self) -> Floats:
-        return self.rows.view(np.float64).T[13:]
-
-    def parts(self) -> Parts:
-        """Return the bars on their own."""
-        rows = self.rows[self.order]
-        return Parts(rows.T[:13].copy(), rows.view(np.float64).T[13:].copy())
+        return self.texts.shape[1]
 
 
-Closed = Sequence[tuple[int, Parts | Picked]]
-"""Bars that close, by level, finest first."""
+Closed = list[tuple[int, Parts]] | Columns
+"""Closed bars; a list has them by level, finest first."""
 
 
 def join(pieces: list[Parts]) -> Parts:
@@ -228,19 +214,17 @@ def of_bars(bars: Sequence[Bar], ids: Sequence[int]) -> Parts:
     return parts
 
 
-def to_columns(closed: Closed, symbols: Sequence[str], timeframes: Sequence[str]) -> pl.DataFrame:
+def to_columns(closed: Sequence[tuple[int, Parts]], symbols: Sequence[str], timeframes: Sequence[str]) -> pl.DataFrame:
     """Return the bars of several levels as one DataFrame of `BAR_SCHEMA`, by (symbol, end, finer first)."""
     parts, levels, order = joined(closed)
     i, f = parts.ints.take(order, axis=1), parts.floats.take(order, axis=1)
-    texts = i[ID].astype(np.uint32), levels.take(order).astype(np.uint32)
-    return table(texts, i, f, (i[DATE].astype(np.int32), i[FLAGS].astype(np.int32)), symbols, timeframes)
+    texts = np.stack([i[ID].astype(np.uint32), levels.take(order).astype(np.uint32)])
+    return table(Columns(texts, i, f, i[[DATE, FLAGS]].astype(np.int32)), symbols, timeframes)
 
 
-def table(
-    texts: Sequence[npt.NDArray[np.uint32]], i: Ints, f: Floats, shorts: Sequence[npt.NDArray[np.int32]],
-    symbols: Sequence[str], timeframes: Sequence[str],
-) -> pl.DataFrame:  # fmt: skip
-    """Return bars as a DataFrame of `BAR_SCHEMA`: numbers of symbols and of timeframes, fields, and dates and flags apart."""
+def table(columns: Columns, symbols: Sequence[str], timeframes: Sequence[str]) -> pl.DataFrame:
+    """Return bars as a DataFrame of `BAR_SCHEMA`."""
+    texts, i, f, shorts = columns
     return pl.DataFrame([
         _texts("symbol", symbols, texts[0]), _texts("timeframe", timeframes, texts[1]),
         _time("start", i[START]), _time("end", i[END]),
@@ -250,12 +234,12 @@ def table(
         _time("first_time", i[FIRST_TIME]), pl.Series("first_seq", i[FIRST_SEQ]),
         _time("last_time", i[LAST_TIME]), pl.Series("last_seq", i[LAST_SEQ]),
         pl.Series("trade_date", shorts[0]).cast(pl.Date),
-        pl.zeros(i.shape[1], pl.Int32, eager=True).alias("revision"),
+        pl.zeros(columns.size, pl.Int32, eager=True).alias("revision"),
         pl.Series("flags", shorts[1]),
     ])  # fmt: skip
 
 
-def to_rows(closed: Closed, symbols: Sequence[str], timeframes: Sequence[str]) -> list[Bar]:
+def to_rows(closed: Sequence[tuple[int, Parts]], symbols: Sequence[str], timeframes: Sequence[str]) -> list[Bar]:
     """Return the same as `to_columns`, as bars."""
     parts, levels, order = joined(closed)
     ids: list[int] = parts.ints[ID].tolist()
@@ -264,9 +248,8 @@ def to_rows(closed: Closed, symbols: Sequence[str], timeframes: Sequence[str]) -
     return [bar_at(parts, row, symbols[ids[row]], timeframes[level[row]]) for row in places]
 
 
-def joined(given: Closed) -> tuple[Parts, Ints, Ints]:
+def joined(closed: Sequence[tuple[int, Parts]]) -> tuple[Parts, Ints, Ints]:
     """Return the rows of all levels one after another, the level of each, and their order by (symbol, end, finer first)."""
-    closed = [(level, part if isinstance(part, Parts) else part.parts()) for level, part in given]
     parts = join([part for _, part in closed])
     levels = np.repeat(np.array([level for level, _ in closed], np.int64), [part.size for _, part in closed])
     ids, end = parts.ints[ID], parts.ints[END]
