@@ -158,6 +158,12 @@ def run(codes, numbers, time, seq, price, size, side, sources, segments, tables,
     """
     value, levels = state.view(np.float64), np.uintp(len(sources))
     n_rows, room = np.uintp(len(time)), len(rows) - len(sources)
+    up = np.uintp(0)  # the level that alone is made of the finest; 0 if there are more or none
+    for level in range(1, len(sources)):
+        if sources[level] == 0:
+            up = np.uintp(0) if up else np.uintp(level)
+            if not up:
+                break
     for row in range(np.uintp(told[AT]), n_rows):
         k = np.uintp(numbers[codes[row]]) * levels
         now, p, n, s = time[row], price[row], size[row], side[row]
@@ -181,10 +187,21 @@ def run(codes, numbers, time, seq, price, size, side, sources, segments, tables,
         if out > room:
             told[AT] = row
             break
-        if state[k, END] != NEVER or state[k, NEXT] <= now:
-            if state[k, HERE] >= 0:
-                last = np.uintp(state[k, HERE])
-                state[k, LAST_TIME], state[k, LAST_SEQ], value[k, CLOSE] = time[last], seq[last], price[last]
+        if state[k, HERE] >= 0:
+            last = np.uintp(state[k, HERE])
+            state[k, LAST_TIME], state[k, LAST_SEQ], value[k, CLOSE] = time[last], seq[last], price[last]
+        if state[k, NEXT] > now and state[k, END] != NEVER and up and state[k + up, END] != NEVER:
+            # What nearly always happens: it alone ends, and what it is merged into stays open.
+            at = np.uintp(out)
+            for field in range(WIDTH):
+                rows[at, field] = state[k, field]
+            tags[at] = state[k, ID]
+            if state[k, WRITTEN] < 0:
+                state[k, WRITTEN] = out
+            out += 1
+            told[CLOSED] += state[k, COUNT]
+            _up(state, value, k + up, k)
+        elif state[k, END] != NEVER or state[k, NEXT] <= now:
             out = close(state, np.int64(k), now, sources, segments, tables, rows, tags, out, told)
         if told[BEGAN] == FOREVER:
             told[BEGAN] = now
