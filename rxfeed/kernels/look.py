@@ -74,7 +74,7 @@ def look_at(frame: Frame[Tick]) -> Look | None:
     else:
         symbols = series.gather(at).cast(pl.String).to_list()
     low, high, last = prices[present].T.copy()
-    begins = np.stack([frame.df["time"].cast(pl.Int64).gather(at).to_numpy(), frame.df["seq"].gather(at).to_numpy()])
+    begins = _begins(pieces, at)
     flags, least, most, soonest, latest, first, final, _, _ = told.tolist()
     frame.note("time", first, final)
     ordered = not flags & compiled.NOT_IN_ORDER
@@ -97,6 +97,18 @@ def _pieces(df: pl.DataFrame) -> list[Piece]:
     if len(lines) < len(Piece._fields):
         lines.append([np.empty(0, np.int64)] * len(lines[0]))
     return [Piece(*piece) for piece in zip(*lines, strict=True) if len(piece[0])]
+
+
+def _begins(pieces: list[Piece], rows: Array) -> Array:
+    """Return time and seq of some rows."""
+    out = np.empty((2, len(rows)), np.int64)
+    begin = 0
+    for piece in pieces:
+        here = ((rows >= begin) & (rows < begin + len(piece.codes))).nonzero()[0]
+        if len(here):
+            out[0, here], out[1, here] = piece.time[rows[here] - begin], piece.seq[rows[here] - begin]
+        begin += len(piece.codes)
+    return out
 
 
 def _found(pieces: list[Piece], room: int) -> tuple[Array, Array, Array] | None:

@@ -56,6 +56,7 @@ class Half:
     def run(self, pieces: list[Piece], numbers: Ints, levels: Levels, told: Ints) -> None:
         """Take ticks."""
         sources, _, segments, tables = levels
+        self.room(sum(len(piece.codes) for piece in pieces) // 4)  # what is not written to costs nothing
         for codes, time, seq, price, size, side, _ in pieces:
             told[compiled.AT] = 0
             while True:
@@ -71,7 +72,7 @@ class Half:
         """See that there is room for so many rows more."""
         most = self.count + rows
         if most > len(self.tags):
-            more = 2 * most
+            more = most + most // 2
             for name in ("rows", "tags"):
                 old = getattr(self, name)
                 new = np.empty((more, *old.shape[1:]), np.int64)

@@ -234,7 +234,7 @@ def table(columns: Columns, symbols: Sequence[str], timeframes: Sequence[str]) -
         _time("first_time", i[FIRST_TIME]), pl.Series("first_seq", i[FIRST_SEQ]),
         _time("last_time", i[LAST_TIME]), pl.Series("last_seq", i[LAST_SEQ]),
         pl.Series("trade_date", shorts[0]).cast(pl.Date),
-        pl.zeros(columns.size, pl.Int32, eager=True).alias("revision"),
+        pl.Series("revision", np.zeros(columns.size, np.int32)),
         pl.Series("flags", shorts[1]),
     ])  # fmt: skip
 
