@@ -194,7 +194,7 @@ def bars(
         rejects: an observer or callable that hears of ticks that are not finite or too late. Never completed.
         frames: whether bars come as frames, one for each element, or 131,072 rows of it, that closes any.
         fast: reduce frames by loops that numba compiles (extra `fast`): the same bars, sooner. They are compiled here, which
-            takes some ten seconds the first time and less than one from then on.
+            takes some twenty seconds the first time and about one from then on.
         scheduler: the clock that marks and updates go by, or its scheduler: that of the source (live, or the replay's). By
             default the subscriber's, if it is one of ours: a wall clock that happens to be around must not judge a replay.
             With none, only ticks move the watermark.

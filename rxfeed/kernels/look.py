@@ -1,4 +1,4 @@
-"""What a compiled loop finds in one look at a frame of ticks: all that `validate` and `bars` ask before they trust it. Needs numba.
+"""What a compiled loop finds in one look at a frame: all that `validate` and `bars` ask before they trust it. Needs numba.
 
 The frame is taken in the pieces in which it lies in memory; to copy them into one would cost more than the look.
 """

@@ -90,7 +90,7 @@ def look(codes, time, seq, price, size, received, at, rows, prices, told):
 
 @nb.njit(t.boolean(CODES, given(t.int32), given(t.int64), given(t.int64), LINE, LINE), cache=True, nogil=True)
 def in_order(codes, numbers, time, seq, times, seqs):
-    """Return whether each symbol's rows are in the order of (time, seq); `times` and `seqs` are by symbol, of the row before."""
+    """Return whether each symbol's rows are in the order of (time, seq); `times` and `seqs` are those of its row before."""
     for row in range(np.uintp(len(time))):
         k = np.uintp(numbers[codes[row]])
         if time[row] < times[k] or (time[row] == times[k] and seq[row] < seqs[k]):

@@ -14,7 +14,7 @@ from rxfeed.kernels.bars.parts import Columns, Ints, Mask, Parts
 from rxfeed.kernels.halves import both, worth
 from rxfeed.kernels.look import Look, Piece
 
-compiled = extra.fast("rxfeed.kernels.bars.cascade_compiled")
+compiled, weaving = (extra.fast(f"rxfeed.kernels.bars.{name}_compiled") for name in ("cascade", "weave"))
 
 _ROOM = 1 << 14
 _PAGE, _PAD = 512, 512 + 8 * 17
@@ -145,17 +145,16 @@ class Cascade:
         if bars > len(self._order):
             self._order, self._keep = np.empty((2, bars + bars // 2), np.int64)
         order, keep = self._order[:bars], self._keep[:bars]
-        compiled.by_symbol(first.tags[: first.count], second.tags[: second.count], len(done), order)
+        weaving.by_symbol(first.tags[: first.count], second.tags[: second.count], len(done), order)
         room = bars - bars % _PAGE + _PAD
-        columns = Columns(
-            np.empty((2, bars), np.uint32), np.empty((13, room), np.int64), np.empty((5, room)), np.empty((2, bars), np.int32)
-        )
+        texts, shorts = np.empty((2, bars), np.uint32), np.empty((2, bars), np.int32)
+        ints, floats = np.empty((13, room), np.int64), np.empty((5, room))
 
         def write(begin: int, end: int) -> tuple[int, int]:
-            texts, ints, floats, shorts = (column[:, begin:end] for column in columns)
-            return compiled.weave(
-                first.rows, first.count, second.rows, order[begin:end], levels.emitted, done, keep[begin:end], ints, floats,
-                shorts, texts,
+            at = slice(begin, end)
+            return weaving.weave(
+                first.rows, first.count, second.rows, order[at], levels.emitted, done, keep[at],
+                ints[:, at], floats[:, at], shorts[:, at], texts[:, at],
             )  # fmt: skip
 
         middle = bars // 2 if self._two and levels.emitted.all() else 0
@@ -171,7 +170,7 @@ class Cascade:
         ])  # fmt: skip
         level = rows[:, compiled.ID] >> compiled.LEVEL
         parts = [_parts(rows[level == number]) for number in range(len(levels.sources))]
-        return Columns(*(column[:, :size] for column in columns)), parts
+        return Columns(texts[:, :size], ints[:, :size], floats[:, :size], shorts[:, :size]), parts
 
 
 def _parts(rows: Ints) -> Parts:

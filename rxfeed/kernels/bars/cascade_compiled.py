@@ -80,6 +80,24 @@ def _up(state, value, a, b):
     state[a, FLAGS] |= state[b, FLAGS] & INHERITED
 
 
+@nb.njit(inline="always")
+def _feed(state, value, base, level, sources, segments, tables, began):
+    """Merge a symbol's bar of a level into those that are made from it."""
+    at = np.uintp(base + level)
+    for up in range(level + 1, len(sources)):
+        if sources[up] != level:
+            continue
+        to = np.uintp(base + up)
+        if state[to, END] != NEVER:
+            _up(state, value, to, at)
+            continue
+        _window(state, to, state[at, START], segments, tables[up], tables[up + 1], began)
+        state[to, FLAGS] |= state[at, FLAGS] & INHERITED
+        for field in range(VOLUME, WIDTH):
+            state[to, field] = state[at, field]
+        state[base, NEXT] = min(state[base, NEXT], state[to, END])
+
+
 @nb.njit(
     t.int64(ROWS, t.int64, t.int64, given(t.int64), given(t.int64, 2), given(t.int64), ROWS, LINE, t.int64, LINE),
     cache=True, nogil=True,
@@ -110,18 +128,7 @@ def close(state, base, now, sources, segments, tables, rows, tags, out, told):
             out += 1
             if level == 0:
                 told[CLOSED] += state[at, COUNT]
-            for up in range(level + 1, levels):
-                if sources[up] != level:
-                    continue
-                to = np.uintp(base + up)
-                if state[to, END] != NEVER:
-                    _up(state, value, to, at)
-                    continue
-                _window(state, to, state[at, START], segments, tables[up], tables[up + 1], told[BEGAN])
-                state[to, FLAGS] |= state[at, FLAGS] & INHERITED
-                for field in range(VOLUME, WIDTH):
-                    state[to, field] = state[at, field]
-                state[base, NEXT] = min(state[base, NEXT], state[to, END])
+            _feed(state, value, base, level, sources, segments, tables, told[BEGAN])
             state[at, END] = NEVER
         if state[base, NEXT] > now:
             return out
@@ -173,8 +180,8 @@ def run(codes, numbers, time, seq, price, size, side, sources, segments, tables,
             state[k, BUY] += n * (s == 1)
             state[k, SELL] += n * (s == 2)
             high, low = value[k, HIGH], value[k, LOW]
-            value[k, HIGH] = p if p > high else high
-            value[k, LOW] = p if p < low else low
+            value[k, HIGH] = p if p > high else high  # noqa: FURB136  # half as many instructions
+            value[k, LOW] = p if p < low else low  # noqa: FURB136
             value[k, NOTIONAL] += p * n
             state[k, HERE] = row
             continue
@@ -259,12 +266,15 @@ def stitch(state, later, sources, segments, tables, rows, tags, out, later_rows,
             continue
         out = close(state, base, now, sources, segments, tables, rows, tags, out, told)
         least = FOREVER
-        for at in range(base + 1, base + levels):
+        for level in range(1, levels):
+            at = base + level
             if state[at, END] != NEVER:
                 # Its window holds the second half's first tick, and so does the first one that was made there.
                 row = later[at, WRITTEN]
                 if row >= 0:
+                    # It has ended there, and gone upward without what came before.
                     _front(later_rows, prices, row, state, value, at)
+                    _feed(state, value, base, level, sources, segments, tables, told[BEGAN])
                 elif later[at, END] != NEVER:
                     _front(later, later_value, at, state, value, at)
                 else:
@@ -273,70 +283,3 @@ def stitch(state, later, sources, segments, tables, rows, tags, out, later_rows,
                 least = min(least, later[at, END])
         later[base, NEXT] = least
     return out
-
-
-@nb.njit(t.void(given(t.int64), given(t.int64), t.int64, LINE), cache=True, nogil=True)
-def by_symbol(tags, more, symbols, order):
-    """Put the numbers of rows, symbol by symbol and otherwise as they are, into `order`; those of `more` go on from `tags`."""
-    places = np.zeros(symbols + 1, np.int64)
-    for tag in tags:
-        places[(tag & NUMBER) + 1] += 1
-    for tag in more:
-        places[(tag & NUMBER) + 1] += 1
-    for symbol in range(symbols):
-        places[symbol + 1] += places[symbol]
-    for row in range(len(tags)):
-        symbol = tags[row] & NUMBER
-        order[places[symbol]] = row
-        places[symbol] += 1
-    for row in range(len(more)):
-        symbol = more[row] & NUMBER
-        order[places[symbol]] = row + len(tags)
-        places[symbol] += 1
-
-
-@nb.njit(
-    t.UniTuple(t.int64, 2)(
-        ROWS, t.int64, ROWS, given(t.int64), given(t.boolean), given(t.int64), LINE,
-        t.Array(t.int64, 2, "A"), t.Array(t.float64, 2, "A"), t.Array(t.int32, 2, "A"), t.Array(t.uint32, 2, "A"),
-    ),
-    cache=True, nogil=True,
-)  # fmt: skip
-def weave(rows, count, more, order, emitted, done, keep, words, values, shorts, texts):
-    """Write bars as columns.
-
-    Args:
-        rows, count, more: the bars; from `count` on they are those of `more`.
-        order: their numbers as they are to come.
-        emitted: by level, whether its bars are asked for.
-        done: by symbol, bars that end at this time or before need not be kept.
-        keep: gets the numbers of those that are kept.
-        words, values: get the fields, as in `parts`, but for symbols, dates and flags.
-        shorts: get dates and flags.
-        texts: get the numbers of symbols and levels.
-
-    Returns:
-        How many are written and how many kept.
-    """
-    prices, more_prices = rows.view(np.float64), more.view(np.float64)
-    out, kept = np.uintp(0), 0
-    for number in order:
-        if number < count:
-            bars, price, row = rows, prices, np.uintp(number)
-        else:
-            bars, price, row = more, more_prices, np.uintp(number - count)
-        tag, end = bars[row, ID], bars[row, END]
-        symbol, level = np.uintp(tag & NUMBER), np.uintp(tag >> LEVEL)
-        if end > done[symbol]:
-            keep[kept] = number
-            kept += 1
-        if emitted[level]:
-            texts[0, out], texts[1, out] = symbol, level
-            shorts[0, out], shorts[1, out] = bars[row, DATE], bars[row, FLAGS]
-            words[START, out], words[END, out] = bars[row, START], end
-            for field in range(VOLUME, LAST_SEQ + 1):
-                words[field, out] = bars[row, field]
-            for field in range(5):
-                values[field, out] = price[row, OPEN + field]
-            out += np.uintp(1)
-    return np.int64(out), kept

@@ -54,8 +54,9 @@ class FastLane(FrameLane):
         opens = None if self.plan.lateness else self._opens(found, ids)
         if opens is None:
             return self._close(self._base(found, ids), self._none(), before, [])
-        plan, waiting = self.plan, [old.take((place < 0).nonzero()[0]) for old, (place, _) in zip(self.open, opens, strict=True)]
+        plan = self.plan
         levels = self._levels(found, len(plan.names))
+        waiting = [old.take((place < 0).nonzero()[0]) for place, old in opens]
         mine = [(place[place >= 0], old.take((place >= 0).nonzero()[0])) for place, old in opens]
         opened, ticks = self._take(found, ids, levels, mine)
         self.tally.closed += ticks
@@ -83,7 +84,7 @@ class FastLane(FrameLane):
         places = np.full(len(self.marks), -1)
         places[ids] = np.arange(len(ids))
         opens = [(places[old.ints[p.ID]], old) for old in self.open]
-        for place, old in opens:
+        for old in self.open:
             if np.bincount(old.ints[p.ID], minlength=1).max() > 1 or np.abs(old.ints[p.VOLUME]).max(initial=0) > _LARGE:
                 return None
         place, old = opens[0]
@@ -91,11 +92,9 @@ class FastLane(FrameLane):
         again = (time == old.ints[p.LAST_TIME]) & (seq < old.ints[p.LAST_SEQ]) & (place >= 0)
         return None if again.any() else opens
 
-    def _take(
-        self, found: Look, ids: Ints, levels: Levels, opens: list[tuple[Ints, Parts]]
-    ) -> tuple[list[Parts], int]:
-        """Take the ticks of a frame, and note what they say of watermarks; return what is open then, and the ticks that closed."""
-        tally, (first, last) = self.tally, found.times
+    def _take(self, found: Look, ids: Ints, levels: Levels, opens: list[tuple[Ints, Parts]]) -> tuple[list[Parts], int]:
+        """Take the ticks of a frame and note the watermarks; return what is open then, and how many ticks have closed."""
+        tally, first = self.tally, found.times[0]
         grid = self.plan.session_grids(0)[0]
         if tally.began is None and found.ordered and grid.segment(first) is not None:
             tally.began = first

@@ -22,4 +22,4 @@ def lanes() -> list[Lane]:
         rxfeed_frames.run(Frame(ticks.df), fast=True, chunk=1 << 20)
 
     check = Check(partial(rxfeed_frames.bars, **million))
-    return [Lane("rxfeed, frames, fast", rxfeed_frames.frame, run, (check,), ours=True)]
+    return [Lane("rxfeed, frames, fast", rxfeed_frames.frame, run, (check,), threads=2, ours=True)]

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import builtins
 import random
+import threading
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
+import msgspec
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from rxfeed import Frame, Instrument, Session, Tick, rules, synthetic
 from rxfeed import operators as ops
+from rxfeed.kernels import extra, halves
 from rxfeed.kernels.bars.kernel import BarsKernel
 from rxfeed.kernels.validate.frames import validate_frame
 from rxfeed.kernels.validate.kernel import ValidateKernel
@@ -23,6 +27,7 @@ from rxfeed.windows import Windows
 from tests.builders import MINUTE, frame_lane, tick
 
 pytest.importorskip("numba", reason="numba (extra fast) is not installed")
+look, cascade = (extra.fast(f"rxfeed.kernels.{name}") for name in ("look", "bars.cascade"))
 
 DAY = Session("day", "America/Chicago", {"Mon-Fri": ("08:30", "15:00")})
 
@@ -102,6 +107,74 @@ def test_any_frames_give_the_same(
 ) -> None:
     rows, cuts = seeded(seed, disorder=disorder, odd=odd)
     agree(rows, cuts, names, session=session, lateness=lateness, horizon=10 * MINUTE)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    seed=st.integers(0, 1 << 32), names=st.sampled_from([("1s", "1m", "5m", "1h", "1d"), ("2s", "3s"), ("1m",), ("1s", "1w")]),
+    lateness=st.sampled_from([0, 0, SECOND // 2]), session=st.sampled_from(["24x7", "CME", DAY]),
+)  # fmt: skip
+def test_two_threads_and_frames_in_pieces_give_the_same(
+    seed: int, names: tuple[str, ...], lateness: int, session: str | Session
+) -> None:
+    r = random.Random(seed)
+    rows, _ = seeded(seed, disorder=0.0, odd=0.0)
+    rows = [msgspec.structs.replace(row, seq=seq) for seq, row in enumerate(rows)]
+    df = Frame.of(rows, Tick).df
+    frames: list[pl.DataFrame] = []
+    while df.height:
+        size = r.randrange(1, df.height + 1)
+        cuts = sorted({0, size, *(r.randrange(size) for _ in range(r.randrange(4)))})
+        frames.append(pl.concat([df.slice(a, b - a) for a, b in pairwise(cuts)], rechunk=False))
+        df = df.slice(size)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(halves, "WORTH", 1)
+        patch.setattr(look, "_SHORT", 1)
+        cut = counted(patch)
+        plain, fast = (
+            outcome(way, frames, names, lateness=lateness, session=session, horizon=10 * MINUTE) for way in (False, True)
+        )
+    for one, other in zip(plain, fast, strict=True):
+        assert same(one, other), (one, other)
+    event(f"frames in two halves: {min(len(cut), 3)}")
+
+
+def counted(patch: pytest.MonkeyPatch) -> list[int]:
+    """Note each frame that is done in two halves."""
+    cuts: list[int] = []
+    real: Any = cascade._cut
+
+    def cut(*given: Any) -> Any:
+        first, second = real(*given)
+        cuts.extend([len(second)] if second else [])
+        return first, second
+
+    patch.setattr(cascade, "_cut", cut)
+    return cuts
+
+
+def test_a_long_frame_is_done_in_two_halves() -> None:
+    df = synthetic(5, symbols=("MNQ", "MES"), rate=0.2, n=30_000, session="CME").ticks_frame(30_000).df
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(halves, "WORTH", 10_000)
+        cuts = counted(patch)
+        a, b = (
+            outcome(fast, [df.slice(0, 9_000), df.slice(9_000)], ("1m", "4h", "1d"), session="CME") for fast in (False, True)
+        )
+    assert len(cuts) == 1
+    assert same(a, b)
+
+
+def test_what_fails_in_the_other_thread_is_raised_here() -> None:
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    before = threading.active_count()
+    with pytest.raises(ZeroDivisionError):
+        halves.both(lambda: 1, fail)
+    with pytest.raises(ZeroDivisionError):
+        halves.both(fail, lambda: 1)
+    assert threading.active_count() == before
 
 
 def test_several_sessions_are_left_to_columns() -> None:
