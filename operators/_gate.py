@@ -7,7 +7,8 @@ the other and handed on together.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, ClassVar, Generic, TypeVar
 
 from reactivex import Observable, abc
@@ -25,6 +26,7 @@ E = TypeVar("E", bound=Tick | Quote | Depth | Frame[Tick] | Frame[Quote] | Frame
 K = TypeVar("K")
 Told = TypeVar("Told")
 Quick = Callable[[Any], bool]
+Passing = Callable[[Iterable[Tick]], tuple[int, Exception | None]]
 
 
 class Gate(Called, ABC, Generic[K, Told]):
@@ -55,6 +57,13 @@ class Gate(Called, ABC, Generic[K, Told]):
         """By kind, whether an ordinary row passes as it is. Where it says no, or there is none, `_row` judges it; for ticks
         there must be one."""
 
+    def _passing(self, kernel: K) -> Passing:
+        """Return what tells how many of the next ticks are ordinary, and what judging the one after them raised, if it did.
+
+        It takes that one too.
+        """
+        return partial(_passing, self._quick(kernel)[Tick])
+
     @abstractmethod
     def _row(self, kernel: K, row: Any) -> list[Any]:
         """Judge a row; tell what is found; return what passes now."""
@@ -76,6 +85,7 @@ class Gate(Called, ABC, Generic[K, Told]):
     ) -> abc.DisposableBase:
         quick = self._quick(kernel)
         emit, passes, passes_other = observer.on_next, quick[Tick], quick.get
+        passing = self._passing(kernel)
         turns = Turns(observer)
 
         def judge(element: Any) -> list[Any]:
@@ -123,7 +133,7 @@ class Gate(Called, ABC, Generic[K, Told]):
                         done = len(ticks)
                         turns.take(*each(ticks[first:]))
                         return
-                    good, failed = _passing(passes, left)
+                    good, failed = passing(left)
                     done += good
                     if good:
                         give(ticks if good == len(ticks) else ticks[first:done])
@@ -169,11 +179,7 @@ class Gate(Called, ABC, Generic[K, Told]):
         return CompositeDisposable(upstream, Disposable(turns.end))
 
 
-def _passing(passes: Callable[[Tick], bool], ticks: Iterator[Tick]) -> tuple[int, Exception | None]:
-    """Return how many of the next ticks are ordinary, and what judging the one after them raised, if it did.
-
-    That one is taken too.
-    """
+def _passing(passes: Callable[[Tick], bool], ticks: Iterable[Tick]) -> tuple[int, Exception | None]:
     good = 0
     try:
         for tick in ticks:

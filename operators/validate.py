@@ -17,7 +17,7 @@ from rxfeed.model import Reject, Tick
 from rxfeed.rules import DEFAULT, Rule
 
 from ._call import call
-from ._gate import Gate, Quick
+from ._gate import Gate, Passing, Quick
 from ._sink import sink
 
 
@@ -34,6 +34,9 @@ class Validate(Gate[ValidateKernel, Reject]):
     def _quick(self, kernel: ValidateKernel) -> Mapping[type[Any], Quick]:
         kernel.heard = self._told is not None
         return {Tick: kernel.passes}
+
+    def _passing(self, kernel: ValidateKernel) -> Passing:
+        return kernel.passing
 
     def _row(self, kernel: ValidateKernel, row: Any) -> list[Any]:
         passed = kernel.element(row)

@@ -93,11 +93,11 @@ def _operators(got: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _live(got: Mapping[str, Any]) -> list[Table]:
-    cost = [
-        [name, f"{of['ns a trade']:,.0f}", f"{of['times the floor']:.2f} ×", "" if of["at most"] is None else f"{of['at most']:g} ×",
-         "" if of["at most"] is None else _met(of["times the floor"] <= of["at most"])]
-        for name, of in got["cost"].items()
-    ]  # fmt: skip
+    cost: list[list[str]] = []
+    for name, of in got["cost"].items():
+        least, most = of["times the floor"], of["at most"]
+        target = ["", ""] if most is None else [f"{most:g} ×", _met(least <= most)]
+        cost.append([name, f"{of['ns a trade']:,.0f}", f"{least:.2f} ×", *target])
     paths: list[list[str]] = []
     title = "live: from the socket to a subscriber, 10 trades a message"
     for of, name in ((got["sustained"], "as fast as asked"), (got["slow"], "watched")):
@@ -123,11 +123,7 @@ def _live(got: Mapping[str, Any]) -> list[Table]:
         "",
     ]
     return [
-        Table(
-            "live: from the socket to a subscriber, 10 trades a message",
-            ["", "ns a trade, processor", "of the floor", "at most", ""],
-            cost,
-        ),
+        Table(title, ["", "ns a trade, processor", "of the floor", "at most", ""], cost),
         Table("live: socket, validate, bars of 1s 1m 5m 1h 1d", head, paths),
     ]
 

@@ -83,16 +83,10 @@ class BarsKernel:
         self._lane: RowLane | FrameLane = self._rows
         self.tick = self._rows.tick
         """Take one tick; return what it closes or revises, or None if nothing can have."""
+        self.run = self._rows.run
+        """`run(ticks, out)`: take ticks one after another and append what they close or revise, also when one raises."""
 
     # --- input
-
-    def run(self, ticks: list[Tick], out: list[Bar]) -> None:
-        """Take ticks one after another and append what they close or revise to `out`, also when one of them raises."""
-        tick = self.tick
-        for t in ticks:
-            bars = tick(t)
-            if bars:
-                out += bars
 
     def partial(self, bar: Bar) -> list[Bar]:
         """Merge a partial bar.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import polars as pl
@@ -40,6 +40,9 @@ _KNOWN_PRICES = 65_536
 _CENTURY = 100 * 366 * NANOSECONDS["d"]
 PLAIN = (KnownTime, Finite, Positive, OnGrid, Size, Crossed, Empty, Future, Stale)
 """The rules that the quick judgement of a tick has in it."""
+
+
+Passing = tuple[int, Exception | None]
 
 
 class ValidateStats(NamedTuple):
@@ -120,11 +123,12 @@ class ValidateKernel:
         for instrument in self.instruments.values():
             if self.jump is not None:
                 self.jump.limit(instrument)
-        self.passes, self._ordinary = self._make_passes()
-        """`passes(tick)`: whether an ordinary tick passes as it is; if not, `element` must judge it."""
+        self.passes, self.passing, self._ordinary = self._make_passes()
+        """`passes(tick)`: whether an ordinary tick passes as it is; if not, `element` must judge it. `passing(ticks)`: how many
+        of the first do, and what judging the next one raised, if it did."""
 
-    def _make_passes(self) -> tuple[Callable[[Tick], bool], Callable[[], int]]:
-        """Return the quick judgement, and how many have passed it."""
+    def _make_passes(self) -> tuple[Callable[[Tick], bool], Callable[[Iterable[Tick]], Passing], Callable[[], int]]:
+        """Return the quick judgement, that of several ticks, and how many have passed it."""
         count = 0
         get = self.memories.get
         size = next((rule for rule in self.stateless if isinstance(rule, Size)), None)
@@ -166,7 +170,33 @@ class ValidateKernel:
                 return True
             return False
 
-        return passes, passed
+        def passing(ticks: Iterable[Tick]) -> Passing:
+            # The same once more: a call for each tick would cost a fifth of all this.
+            nonlocal count
+            good_ones, failed = 0, None
+            try:
+                for t in ticks:
+                    memory = get(t.symbol)
+                    if memory is None:
+                        break
+                    price, time, received = t.price, t.time, t.received
+                    if (
+                        memory.low <= price <= memory.high
+                        and ((good := memory.good) is None or price in good)
+                        and least <= t.size <= most
+                        and (UNKNOWN_TIME < time <= FOREVER if received is None else ahead <= received - time <= stale)
+                        and (not more or passes_others(t, memory))
+                    ):
+                        memory.last = price
+                        good_ones += 1
+                    else:
+                        break
+            except Exception as error:  # noqa: BLE001  # whatever a user's rule raises
+                failed = error
+            count += good_ones
+            return good_ones, failed
+
+        return passes, passing, passed
 
     def element(self, element: Element) -> list[Element]:
         """Judge one element rule by rule; return what passes now, in order: it, suspects that it confirms, or nothing."""
