@@ -71,7 +71,8 @@ def simulate(
         lasts = None if for_ is None else nanoseconds(for_, name="--for") / SECOND
         simulator = Simulator(
             None if contracts is None else options.words("--contracts", contracts), rate=_rate(rate), seed=seed,
-            token_life=token_life, users={USER: key}, tape=tape, map=options.columns(map_ or ()), faults=fault or (), past="1h",
+            token_life=token_life, users={USER: key}, tape=tape, map=options.columns(map_ or ()), faults=fault or (),
+            past=0 if tape else "1h",
         )  # fmt: skip
     stopped = False
     try:

@@ -52,7 +52,8 @@ class Simulator(Floor):
         faults: what goes wrong, and when, from `start` on: see `rxfeed.feeds.simulator.faults`.
         bunch: trades in a message at most.
         shape: of events: "list" as in real captures, "dict" as in the documents, "nested" as in a few captures.
-        past: for how long the market has traded before it starts, so that there is history: ten trades a second.
+        past: for how long the market has traded before it starts, so that there is history: ten trades a
+            second. Not with a tape.
         orders_every: how often each account does an order, while somebody listens to the user hub; 0 is never.
         limits: whether REST's rates are limited as the gateway's are.
         timing: pings and timeouts of the hubs.
@@ -74,6 +75,8 @@ class Simulator(Floor):
             raise ValueError(f"bunch must be at least 1 trade, got {bunch}")
         if isinstance(seed, bool) or seed < 0:
             raise ValueError(f"seed must be 0 or more, got {seed}")
+        if tape is not None and past != 0:
+            raise ValueError("past must be 0 with a tape, whose trades are all played")
         clock = LiveClock() if clock is None else clock
         random = Random(f"rxfeed simulator {seed}") if random is None else random  # noqa: S311  # it is a simulation
         self.seed: Final = seed
