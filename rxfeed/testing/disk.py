@@ -14,89 +14,10 @@ from pathlib import PurePosixPath
 from random import Random
 
 from rxfeed.disk import AnyPath
+from rxfeed.testing.diskfile import SimulatedFile
 from rxfeed.testing.faultydisk import Call, Troubles, os_error
+from rxfeed.testing.tree import Inode, Tree
 from rxfeed.times import SECOND, Duration, nanoseconds
-
-
-class _Inode:
-    """A file's bytes, and how much of them a crash leaves."""
-
-    def __init__(self) -> None:
-        self.data = bytearray()
-        self.certain = 0
-        self.before: bytes | None = None  # what a crash brings back, as long as it is not certain that it was cut off
-        self.doubtful = False  # a sync has failed
-
-    def cut_off(self, size: int) -> None:
-        if self.before is None and size < self.certain:
-            self.before = bytes(self.data[: self.certain])
-        del self.data[size:]
-        self.certain = min(self.certain, size)
-
-    def settle(self, size: int) -> None:
-        """What a sync that began with `size` bytes has made certain."""
-        if not self.doubtful:
-            self.before = None
-            self.certain = max(self.certain, min(size, len(self.data)))
-
-    def crash(self, torn: Random | None) -> None:
-        before, self.before = self.before, None
-        if before is not None and (torn is None or torn.random() < 0.5):
-            self.data, self.certain = bytearray(before), len(before)
-        else:
-            more = 0 if torn is None else torn.randint(0, len(self.data) - self.certain)
-            del self.data[self.certain + more :]
-            self.certain = len(self.data)
-        self.doubtful = False
-
-
-class SimulatedFile:
-    """A file of a simulated disk that is open for appending: an `Appender`."""
-
-    def __init__(self, disk: SimulatedDisk, path: PurePosixPath, inode: _Inode) -> None:
-        self._disk = disk
-        self._path = path
-        self._inode = inode
-        self._crashes = disk.crashes
-        self._closed = False
-
-    def __repr__(self) -> str:
-        return f"<SimulatedFile {self._path}, {'closed' if self._closed else 'open'}, {self.size} bytes>"
-
-    @property
-    def size(self) -> int:
-        """How many bytes it holds, those included that are not synced."""
-        return len(self._inode.data)
-
-    async def write(self, data: bytes) -> None:
-        """Append bytes; where only some fit, those."""
-        self._check()
-        error = self._disk.troubles.find("write", self._path)
-        if error is None:
-            fits = min(len(data), self._disk.free)
-            self._inode.data += data[:fits]
-            error = os_error(errno.ENOSPC, self._path) if fits < len(data) else None
-        await self._disk.spend(error)
-
-    async def sync(self) -> None:
-        """Make certain what was written before this was called."""
-        self._check()
-        inode, size = self._inode, self.size
-        error = self._disk.troubles.find("sync", self._path)
-        inode.doubtful = inode.doubtful or error is not None
-        await self._disk.spend(error, lambda: inode.settle(size))
-
-    async def close(self) -> None:
-        """Close; this syncs nothing."""
-        self._closed = True
-        self._disk.open.pop(self, None)
-        await self._disk.spend(None)
-
-    def _check(self) -> None:
-        if self._closed:
-            raise ValueError("I/O operation on closed file")
-        if self._crashes != self._disk.crashes:
-            raise OSError(errno.EBADF, "The machine has crashed since this file was opened", str(self._path))
 
 
 class SimulatedDisk:
@@ -129,10 +50,7 @@ class SimulatedDisk:
         self._capacity = None
         self.capacity = capacity
         self.latency = latency
-        self._files: dict[PurePosixPath, _Inode] = {}
-        self._kept: dict[PurePosixPath, _Inode] = {}  # the names that a crash leaves
-        self._folders: dict[PurePosixPath, None] = {PurePosixPath("/"): None}
-        self._kept_folders = dict(self._folders)
+        self._tree = Tree()
         self.crashes = 0
         """How often it has crashed."""
         self.open: dict[SimulatedFile, None] = {}
@@ -140,7 +58,7 @@ class SimulatedDisk:
         self.troubles = Troubles()
 
     def __repr__(self) -> str:
-        return f"<SimulatedDisk, {len(self._files)} files, {self.used} bytes, {self.crashes} crashes>"
+        return f"<SimulatedDisk, {len(self._tree.files)} files, {self.used} bytes, {self.crashes} crashes>"
 
     @property
     def capacity(self) -> int | None:
@@ -165,7 +83,7 @@ class SimulatedDisk:
     @property
     def used(self) -> int:
         """How many bytes all files hold."""
-        return sum(len(inode.data) for inode in self._files.values())
+        return self._tree.used
 
     @property
     def free(self) -> int:
@@ -183,10 +101,7 @@ class SimulatedDisk:
         """
         self.crashes += 1
         self.open.clear()
-        self._files = dict(self._kept)
-        self._folders = dict(self._kept_folders)
-        for inode in self._files.values():
-            inode.crash(self._random if torn else None)
+        self._tree.crash(self._random if torn else None)
 
     def fail(self, code: int, *calls: Call, path: AnyPath | None = None, times: int | None = 1) -> None:
         """Let calls fail from now on.
@@ -212,14 +127,14 @@ class SimulatedDisk:
         """Open a file for appending, and make it when it is not there."""
         path = _absolute(path)
         await self._ask("append", path, in_folder=True)
-        self._no_folder(path)
-        inode = self._files.setdefault(path, _Inode())
+        self._tree.no_folder(path)
+        inode = self._tree.files.setdefault(path, Inode())
         if empty:
             inode.cut_off(0)
         file = SimulatedFile(self, path, inode)
         self.open[file] = None
         try:
-            await self.spend(None, lambda: self._keep(path, inode))
+            await self.spend(None, lambda: self._tree.keep(path, inode))
         except BaseException:
             self.open.pop(file, None)
             raise
@@ -229,7 +144,7 @@ class SimulatedDisk:
         """Return a file's bytes, from `start`, `size` at most."""
         path = _absolute(path)
         await self._ask("read", path)
-        data = bytes(self._file(path).data[start : None if size is None else start + size])
+        data = bytes(self._tree.file(path).data[start : None if size is None else start + size])
         await self.spend(None)
         return data
 
@@ -237,7 +152,7 @@ class SimulatedDisk:
         """Return how many bytes a file holds, or None when it is not there."""
         path = _absolute(path)
         await self._ask("size", path)
-        inode = self._files.get(path)
+        inode = self._tree.files.get(path)
         await self.spend(None)
         return None if inode is None else len(inode.data)
 
@@ -245,7 +160,7 @@ class SimulatedDisk:
         """Cut a file off after `size` bytes, and sync it; it never grows by this."""
         path = _absolute(path)
         await self._ask("truncate", path)
-        inode = self._file(path)
+        inode = self._tree.file(path)
         inode.cut_off(size)
         length = len(inode.data)
         await self.spend(None, lambda: inode.settle(length))
@@ -254,34 +169,27 @@ class SimulatedDisk:
         """Give a file another name; whoever held that name is replaced."""
         source, target = _absolute(source), _absolute(target)
         await self._ask("rename", source)
-        self._in_folder(source)
-        self._in_folder(target)
-        self._file(source)
-        self._no_folder(target)
-        inode = self._files[target] = self._files.pop(source)
+        self._tree.in_folder(source)
+        self._tree.in_folder(target)
+        self._tree.file(source)
+        self._tree.no_folder(target)
+        inode = self._tree.files[target] = self._tree.files.pop(source)
 
-        def keep() -> None:
-            self._kept.pop(source, None)
-            self._kept[target] = inode
-
-        await self.spend(None, keep)
+        await self.spend(None, lambda: self._tree.keep_renamed(source, target, inode))
 
     async def remove(self, path: AnyPath) -> None:
         """Remove a file."""
         path = _absolute(path)
         await self._ask("remove", path)
-        self._file(path)
-        del self._files[path]
-        await self.spend(None, lambda: self._kept.pop(path, None))
+        self._tree.file(path)
+        del self._tree.files[path]
+        await self.spend(None, lambda: self._tree.keep_removed(path))
 
     async def list(self, folder: AnyPath) -> list[str]:
         """Return the names in a folder, sorted."""
         folder = _absolute(folder)
         await self._ask("list", folder)
-        if folder not in self._folders:
-            self._no_file(folder, *folder.parents)
-            raise os_error(errno.ENOENT, folder)
-        names = sorted(path.name for path in (*self._files, *self._folders) if path.parent == folder != path)
+        names = self._tree.names(folder)
         await self.spend(None)
         return names
 
@@ -291,10 +199,10 @@ class SimulatedDisk:
         await self._ask("make_folder", folder)
         whole = (folder, *folder.parents)
         for path in whole:
-            if path in self._files:
+            if path in self._tree.files:
                 raise os_error(errno.EEXIST if path == folder else errno.ENOTDIR, path)
-        self._folders.update(dict.fromkeys(whole))
-        await self.spend(None, lambda: self._kept_folders.update(dict.fromkeys(whole)))
+        self._tree.folders.update(dict.fromkeys(whole))
+        await self.spend(None, lambda: self._tree.keep_folders(*whole))
 
     # Within
 
@@ -327,33 +235,7 @@ class SimulatedDisk:
         if error is not None:
             await self.spend(error)
         if in_folder:
-            self._in_folder(path)
-
-    def _keep(self, path: PurePosixPath, inode: _Inode) -> None:
-        if self._files.get(path) is inode:
-            self._kept[path] = inode
-
-    def _file(self, path: PurePosixPath) -> _Inode:
-        self._in_folder(path)
-        self._no_folder(path)
-        inode = self._files.get(path)
-        if inode is None:
-            raise os_error(errno.ENOENT, path)
-        return inode
-
-    def _in_folder(self, path: PurePosixPath) -> None:
-        self._no_file(*path.parents)
-        if path.parent not in self._folders:
-            raise os_error(errno.ENOENT, path)
-
-    def _no_file(self, *folders: PurePosixPath) -> None:
-        for folder in folders:
-            if folder in self._files:
-                raise os_error(errno.ENOTDIR, folder)
-
-    def _no_folder(self, path: PurePosixPath) -> None:
-        if path in self._folders:
-            raise os_error(errno.EISDIR, path)
+            self._tree.in_folder(path)
 
 
 def _absolute(path: AnyPath) -> PurePosixPath:
