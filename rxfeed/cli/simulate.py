@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperCommand
 
 from rxfeed.cli import _options as options
-from rxfeed.cli._errors import Failed, Usage, usage
+from rxfeed.cli._errors import Failed, Usage, spelled, usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,6 +60,7 @@ def simulate(
     import asyncio
     import os
 
+    from rxfeed.errors import InputError
     from rxfeed.feeds.simulator import Simulator
     from rxfeed.feeds.simulator.core import KEY, USER
     from rxfeed.times import SECOND, nanoseconds
@@ -69,11 +70,16 @@ def simulate(
     key = os.environ.get(KEY_VARIABLE) or KEY
     with usage():
         lasts = None if for_ is None else nanoseconds(for_, name="--for") / SECOND
+    try:
         simulator = Simulator(
             None if contracts is None else options.words("--contracts", contracts), rate=_rate(rate), seed=seed,
             token_life=token_life, users={USER: key}, tape=tape, map=options.columns(map_ or ()), faults=fault or (),
             past=0 if tape else "1h",
         )  # fmt: skip
+    except InputError:
+        raise  # the tape's fault, not the command line's
+    except ValueError as error:
+        raise Usage(spelled(str(error))) from None
     stopped = False
     try:
         asyncio.run(_serve(simulator, port, lasts, lambda address: _begin(simulator, address, key != KEY, fault or [], json_)))

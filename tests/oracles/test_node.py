@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from rxfeed.feeds.simulator import Simulator, serve
-from rxfeed.feeds.simulator.connection import Timing
+from rxfeed.feeds.simulator.line import Timing
 from tests.feeds.simulator.plain import Tally, token
 
 FOLDER = Path(__file__).parent / "node"

@@ -1,28 +1,25 @@
-"""One hub connection of the server's side: handshake, pings, invocations and Close, with no socket.
+"""One hub connection of the server's side: the handshake and what a client says, with no socket.
 
-Bytes come in by `receive`, records go out to an `Outlet`, which is a WebSocket or a list in a test. Time is the clock's.
+Bytes come in by `receive`, records go out to an `Outlet`, which is a WebSocket or a list in a test.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final, Literal, Protocol, cast
+from collections.abc import Callable, Sequence
+from typing import Any, Final, cast
 
 import msgspec
 
-from rxfeed.clock import Clock, Timer
-from rxfeed.feeds.simulator.records import CONTROL, SEPARATOR, Kind, Record, control, raw
-from rxfeed.feeds.simulator.truth import Kept, Sent
-from rxfeed.times import SECOND
+from rxfeed.clock import Clock
+from rxfeed.feeds.simulator.line import Line, Outlet, Timing, Topic
+from rxfeed.feeds.simulator.records import CONTROL, SEPARATOR, Record, control
+from rxfeed.feeds.simulator.truth import Kept
 
-State = Literal["handshake", "open", "closed"]
-Topic = tuple[Kind, str]
-
-PING: Final = control({"type": 6})
 _HELLO: Final = Record(CONTROL, b"{}\x1e")
 _VERSIONS: Final = (0, 1, 2)
 _MOST: Final = 1 << 20
+_FEW: Final = 1_000
 _DECODER: Final = msgspec.json.Decoder()
 
 
@@ -30,107 +27,32 @@ class Refused(Exception):
     """A hub method that says no; its text becomes the Completion's error."""
 
 
-class Outlet(Protocol):
-    """Where a connection's records go."""
-
-    def send(self, records: Sequence[Record]) -> None:
-        """Hand records to the network, in order, each a WebSocket text message of its own."""
-        ...
-
-    def end(self, code: int) -> None:
-        """Close the WebSocket properly, after what was sent."""
-        ...
-
-    def abort(self) -> None:
-        """Cut the network connection."""
-        ...
-
-    def strand(self) -> None:
-        """Answer nothing any more, not even a WebSocket ping or close, and leave the network connection as it is."""
-        ...
-
-    @property
-    def unsent(self) -> int:
-        """Bytes that were handed over and have not gone out yet."""
-        ...
+Call = Callable[["HubConnection", str, list[Any]], Sequence[Record]]
 
 
-class Timing:
-    """How long a hub waits, in nanoseconds; the defaults are SignalR's."""
-
-    __slots__ = ("handshake", "ping", "silence")
-
-    def __init__(self, ping: int = 15 * SECOND, silence: int = 30 * SECOND, handshake: int = 15 * SECOND) -> None:
-        self.ping = ping
-        """A ping goes out when nothing else did for so long."""
-        self.silence = silence
-        """A client that says nothing for so long is closed."""
-        self.handshake = handshake
-
-
-Call = Callable[["HubConnection", str, list[Any]], Any]
-
-
-class HubConnection:
-    """One client's connection to a hub.
+class HubConnection(Line):
+    """One client's connection to a hub. The arguments but one are `Line`'s.
 
     Args:
-        id: the connection's id.
-        hub: "market" or "user".
-        user: who is logged in.
-        token: with which token.
-        clock: whose time it is.
-        outlet: where records go.
-        timing: pings and timeouts.
-        call: makes an invocation and returns its result; raises `Refused`.
-        ended: told once, when the connection is over.
-        keep: where messages are kept as they were sent.
+        call: makes an invocation and returns what follows its Completion; raises `Refused`.
     """
 
-    __slots__ = (
-        "_buffer", "_call", "_clock", "_ended", "_first", "_heard", "_out", "_outlet", "_said", "_timer", "_timing", "_written",
-        "hub", "id", "keep", "mangle", "mute_until", "no_pings_until", "received", "results", "sent", "state", "still_until",
-        "subscriptions", "token", "user", "version",
-    )  # fmt: skip
+    __slots__ = ("_buffer", "_call", "received", "results", "subscriptions", "version")
 
     def __init__(
         self, id: str, hub: str, user: str, token: str, clock: Clock, outlet: Outlet, timing: Timing, call: Call,
         ended: Callable[[HubConnection], None], keep: deque[Kept],
     ) -> None:  # fmt: skip
-        self.id: Final = id
-        self.hub: Final = hub
-        self.user: Final = user
-        self.token: Final = token
-        self.state: State = "handshake"
         self.version: int | None = None
         self.subscriptions: dict[Topic, None] = {}
         """Who gets what: `("trades", contract id)`, in the order in which it was asked for."""
-        self.received: deque[dict[str, Any]] = deque(maxlen=1_000)
+        self.received: deque[dict[str, Any]] = deque(maxlen=_FEW)
         """The client's messages, the newest ones."""
         self.results: dict[str, dict[str, Any]] = {}
         """The client's Completions, by invocation id."""
-        self.sent = Sent(id, hub, user, clock.now)
-        self.mangle: Callable[[list[Record], int], list[Record]] | None = None
-        """What faults do to records on their way out."""
-        self.no_pings_until = 0
-        """Until when no pings are sent."""
-        self.still_until = 0
-        """Until when no data is sent, only pings and answers."""
-        self.mute_until = 0
-        """Until when nothing is sent at all, nor heard."""
-        self.keep = keep
-        self._clock, self._outlet, self._timing, self._call, self._ended = clock, outlet, timing, call, ended
+        self._call = call
         self._buffer = b""
-        self._out: deque[tuple[int, Sequence[Record]]] = deque()
-        self._written = 0
-        self._first = self._heard = self._said = clock.now
-        self._timer: Timer | None = None
-        self._arm()
-
-    def __repr__(self) -> str:
-        return f"HubConnection({self.id}, {self.hub}, {self.user}, {self.state})"
-
-    # What comes in
+        super().__init__(id, hub, user, token, clock, outlet, timing, ended, keep)
 
     def receive(self, data: bytes | str) -> None:
         """Take bytes of the client: any part of a record, or several."""
@@ -186,7 +108,7 @@ class HubConnection:
         if kind in (1, 4):
             self._invocation(fields)
         elif kind == 3:
-            if len(self.results) >= 1_000:
+            if len(self.results) >= _FEW:
                 del self.results[next(iter(self.results))]
             self.results[str(fields.get("invocationId"))] = fields
         elif kind == 7:
@@ -198,170 +120,12 @@ class HubConnection:
         answer: dict[str, Any] = {"type": 3, "invocationId": id}
         after: Sequence[Record] = ()
         try:
-            result = self._call(self, str(target), given)
+            after = self._call(self, str(target), given)
         except Refused as refused:
             answer["error"] = f"Failed to invoke '{target}' due to an error on the server. {refused}"
         else:
             answer["result"] = None
-            after = cast("Sequence[Record]", result or ())
         if id is not None:
             self._send([control(answer)])
         if after:
             self.deliver(list(after))
-
-    # What goes out
-
-    @property
-    def over(self) -> bool:
-        """Whether it has ended."""
-        return self.state == "closed"
-
-    @property
-    def open(self) -> bool:
-        """Whether the handshake is done and the connection not over."""
-        return self.state == "open"
-
-    @property
-    def unsent(self) -> int:
-        """Bytes that its socket still holds."""
-        return self._outlet.unsent
-
-    def deliver(self, records: list[Record]) -> None:
-        """Send data, through whatever faults there are."""
-        if self.state != "open" or self._clock.now < self.still_until:
-            return
-        if self.mangle is not None:
-            records = self.mangle(records, self._clock.now)
-        self._send(records)
-
-    def send_raw(self, payload: bytes) -> None:
-        """Send bytes as one WebSocket message, whatever they are."""
-        self._send([raw(payload)])
-
-    def invoke(self, target: str, *arguments: object, id: str | None = None) -> None:
-        """Call a method of the client; with an `id` it owes a Completion, which `results` will hold."""
-        message: dict[str, Any] = {"type": 1, "target": target, "arguments": list(arguments)}
-        self._send([control(message if id is None else message | {"invocationId": id})])
-
-    def _send(self, records: Sequence[Record]) -> None:
-        now = self._clock.now
-        if self.state == "closed" or now < self.mute_until or not records:
-            return
-        self._said = now
-        self.sent.add(records)
-        if self.keep.maxlen:
-            self.keep.extend(Kept(now, self.id, record.payload) for record in records)
-        self._written += sum([len(record.frame) for record in records])
-        self._out.append((self._written, records))
-        self._outlet.send(records)
-        gone = self._written - self._outlet.unsent
-        while self._out and self._out[0][0] <= gone:
-            self._out.popleft()
-
-    # How it ends
-
-    def close(self, *, error: str | None = None, allow_reconnect: bool | None = None) -> None:
-        """Send a Close message and end the connection.
-
-        Args:
-            error: why, if it is for an error.
-            allow_reconnect: whether the client may come back; None leaves it out, which means no.
-        """
-        message: dict[str, Any] = {"type": 7}
-        if error is not None:
-            message["error"] = error
-        if allow_reconnect is not None:
-            message["allowReconnect"] = allow_reconnect
-        self._send([control(message)])
-        self.end("close" if error is None else f"close: {error}")
-
-    def log_out(self) -> None:
-        """Push GatewayLogout, and end the connection."""
-        self.invoke("GatewayLogout", "The session has ended.")
-        self.close()
-
-    def end(self, why: str, code: int = 1000) -> None:
-        """Close the WebSocket with no Close message."""
-        if self._over(why):
-            self._outlet.end(code)
-
-    def drop(self, why: str = "drop") -> None:
-        """Cut the connection."""
-        if self.state == "closed":
-            return
-        gone = self._written - self._outlet.unsent
-        if self._over(why):
-            self._lose(gone)
-            self._outlet.abort()
-
-    def strand(self, why: str) -> None:
-        """Be gone without a word: nothing is sent, read or closed any more."""
-        if self._over(why):
-            self._outlet.strand()
-
-    def lost(self, why: str = "lost") -> None:
-        """Be told that the network connection is over."""
-        self._over(why)
-
-    def _lose(self, gone: int) -> None:
-        for end, records in self._out:
-            at = end - sum([len(record.frame) for record in records])
-            for record in records:
-                at += len(record.frame)
-                if at > gone:
-                    self.sent.lose([record])
-        self._out.clear()
-
-    def _over(self, why: str) -> bool:
-        if self.state == "closed":
-            return False
-        self.state = "closed"
-        self.sent.closed, self.sent.end = self._clock.now, why
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        self._ended(self)
-        self.subscriptions.clear()
-        return True
-
-    # Time
-
-    def _arm(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = self._clock.call_at(self._due(), self._look)
-
-    def _due(self) -> int:
-        if self.state == "handshake":
-            return self._first + self._timing.handshake
-        return min(self._said + self._timing.ping, self._heard + self._timing.silence)
-
-    def _look(self) -> None:
-        self._timer = None
-        if self.state == "closed":
-            return
-        now = self._clock.now
-        muted = now < self.mute_until
-        if now < self._due():
-            pass
-        elif self.state == "handshake":
-            if muted:
-                self._first = now
-            else:
-                self.end("handshake timeout")
-        elif now >= self._heard + self._timing.silence:
-            if muted:
-                self._heard = now
-            else:
-                self.close(error="Client hasn't sent a message/ping within the configured ClientTimeoutInterval.")
-        elif now >= self.no_pings_until and not muted:
-            self._send([PING])
-        else:
-            self._said = now
-        if self.open or self.state == "handshake":
-            self._arm()
-
-
-def total(connections: Iterable[HubConnection]) -> int:
-    """Return how many bytes the sockets of connections hold together."""
-    return sum([one.unsent for one in connections])

@@ -14,12 +14,14 @@ from rxfeed.clock import Clock, LiveClock
 from rxfeed.feeds.readers import Source
 from rxfeed.feeds.simulator import hubs
 from rxfeed.feeds.simulator.board import Board
-from rxfeed.feeds.simulator.connection import HubConnection, Outlet, Timing
+from rxfeed.feeds.simulator.connection import HubConnection
 from rxfeed.feeds.simulator.doors import Doors, Ticket
 from rxfeed.feeds.simulator.faults import Fault, Place
-from rxfeed.feeds.simulator.floor import Floor, listed_with_tape
+from rxfeed.feeds.simulator.floor import Floor
 from rxfeed.feeds.simulator.http import Answer, Request, refusal
+from rxfeed.feeds.simulator.line import Outlet, Timing
 from rxfeed.feeds.simulator.pacing import Rate, check_rate
+from rxfeed.feeds.simulator.programme import listed_with_tape
 from rxfeed.feeds.simulator.records import Encoder, Shape
 from rxfeed.feeds.simulator.rest import Rest
 from rxfeed.feeds.simulator.tape import Reel

@@ -1,25 +1,24 @@
-"""The trading floor: the markets, who is subscribed to what, the pump that makes them trade, and scripts."""
+"""The trading floor: the markets, who is subscribed to what, and the pump that makes them trade."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from random import Random
-from typing import Any, Final
+from typing import Final
 
 from rxfeed.clock import Clock, Timer
-from rxfeed.feeds.readers import Source
 from rxfeed.feeds.simulator.connection import HubConnection, Refused
 from rxfeed.feeds.simulator.desk import Desk
-from rxfeed.feeds.simulator.listing import Listed, listing
+from rxfeed.feeds.simulator.listing import Listed
 from rxfeed.feeds.simulator.market import Contract
 from rxfeed.feeds.simulator.pacing import Pump, Rate, check_rate
-from rxfeed.feeds.simulator.records import MARKET_KINDS, Deals, Encoder, Kind, Level, Record, Shape
+from rxfeed.feeds.simulator.records import MARKET_KINDS, Deals, Encoder, Kind, Record, Shape
+from rxfeed.feeds.simulator.scripts import Scripts
 from rxfeed.feeds.simulator.stamps import on_wire
-from rxfeed.feeds.simulator.tape import Reel, Tape, recorded_tape, symbols_of, synthetic_tape
+from rxfeed.feeds.simulator.tape import Reel
 from rxfeed.feeds.simulator.truth import Totals, Truth
 from rxfeed.times import SECOND
 
-CONTRACTS: Final = ("MNQ", "MES", "NQ", "ES")
 HIGH: Final = 1 << 20
 """Bytes that a socket may hold before a market at the rate "max" waits for it."""
 HIGHEST: Final = 64 << 20
@@ -29,14 +28,14 @@ _TRADE_BYTES: Final = 105
 """What a trade takes in a message, at least."""
 
 
-class Floor:
-    """Markets, subscriptions and scripts. `Simulator` adds the network's side and is what people use."""
+class Floor(Scripts):
+    """Markets and subscriptions. `Simulator` adds the network's side and is what people use."""
 
     def __init__(
         self, listed: Mapping[str, Listed], reel: Reel, rate: Rate, *, clock: Clock, random: Random, truth: Truth,
         encoder: Encoder, bunch: int, even: bool, users: Iterable[str], orders_every: int,
     ) -> None:  # fmt: skip
-        self.clock: Final = clock
+        self.clock = clock
         self.random: Final = random
         self.truth: Final = truth
         self.skew = 0
@@ -57,7 +56,7 @@ class Floor:
             clock, reel, rate, even=even, skew=lambda: self.skew, traded=self._traded, done=self._publish, ready=self._ready
         )
         self._running = False
-        self._desk: Final = Desk(users, Random(random.getrandbits(64)), self._tell)  # noqa: S311
+        self._desk = Desk(users, Random(random.getrandbits(64)), self._tell)  # noqa: S311
         self._orders_every = orders_every
         self._orders: Timer | None = None
 
@@ -203,123 +202,3 @@ class Floor:
         if not self._wanted[topic]:
             del self._wanted[topic]
             self._go()
-
-    # Scripts
-
-    def _find(self, contract: str) -> Contract:
-        for market in self._order:
-            listed = market.listed
-            if contract in (listed.id, listed.symbol, listed.name, listed.root):
-                return market
-        raise ValueError(f"contract must be one of {', '.join(self.markets)}, got {contract!r}")
-
-    def _at(self, when: int | None, action: Callable[[], None]) -> None:
-        if when is None:
-            action()
-        else:
-            self.clock.call_at(when, action)
-
-    def contract(self, name: str) -> Listed:
-        """Return a contract by root, name, symbol or id.
-
-        Raises:
-            ValueError: there is none.
-        """
-        return self._find(name).listed
-
-    def trade(
-        self, contract: str, *trades: tuple[float, int] | tuple[float, int, int], time: int | None = None,
-        at: int | None = None, shape: Shape | None = None, bunch: int | None = None,
-    ) -> None:  # fmt: skip
-        """Do trades, as one message if there are not more than a bunch.
-
-        Args:
-            contract: root, name, symbol or id.
-            trades: `(price, size)` or `(price, size, side)`, side 1 buys and 2 sells.
-            time: their time; by default the server's when they are done.
-            at: when to do it, in nanoseconds since the epoch; by default now.
-            shape: of the message, if not the simulator's.
-            bunch: trades in a message at most, if not the simulator's.
-
-        Raises:
-            ValueError: no such contract, or a price off its grid.
-        """
-        market = self._find(contract)
-        rows = [(market.listed.ticks(row[0]), row[1], row[2] if len(row) > 2 else 1) for row in trades]
-
-        def do() -> None:
-            stamp = on_wire(self.now if time is None else time)
-            deals = Deals.of((stamp, *row) for row in rows)
-            market.trade(deals)
-            self._make(market, deals, shape, bunch)
-            self._publish()
-
-        self._at(at, do)
-
-    def quote(
-        self, contract: str, *, time: int | None = None, at: int | None = None, shape: Shape | None = None, **fields: Any
-    ) -> None:
-        """Send a quote with just these fields of the gateway's (`bestBid=21500.25`) to whoever is subscribed.
-
-        The other arguments are those of `trade`.
-        """
-        market = self._find(contract)
-
-        def do() -> None:
-            self._batch.append(market.scripted_quote(fields, self.now if time is None else time, shape))
-            self._publish()
-
-        self._at(at, do)
-
-    def depth(
-        self, contract: str, *levels: tuple[int, float, int], time: int | None = None, at: int | None = None,
-        shape: Shape | None = None,
-    ) -> None:  # fmt: skip
-        """Send levels `(DomType, price, volume)` to whoever is subscribed; the market's own book knows nothing of them."""
-        market = self._find(contract)
-        rows = [Level(kind, market.listed.ticks(price), volume, volume) for kind, price, volume in levels]
-
-        def do() -> None:
-            self._batch += market.scripted_depth(rows, self.now if time is None else time, shape)
-            self._publish()
-
-        self._at(at, do)
-
-    def event(self, kind: Kind, account: int, *rows: Mapping[str, Any], action: int = 1, at: int | None = None) -> None:
-        """Send an event of the user hub ("accounts", "orders", "positions", "fills") with these rows, in one list."""
-        self._at(at, lambda: self._desk.send(kind, account, *rows, action=action))
-
-    def raw(self, payload: bytes, *, hub: str | None = None, connection: str | None = None, at: int | None = None) -> None:
-        """Send bytes as one WebSocket message to all connections, those of one hub, or one by its id."""
-
-        def do() -> None:
-            for one in self.picked(hub):
-                if connection in (None, one.id):
-                    one.send_raw(payload)
-
-        self._at(at, do)
-
-
-def listed_with_tape(
-    contracts: Iterable[str] | None, seed: int, now: int, tape: Source | None, map: Mapping[str, str | None] | None
-) -> tuple[dict[str, Listed], Tape]:
-    """Return what is listed and the tape it trades by: a seed's, or a recorded one, whose symbols are the default.
-
-    Raises:
-        ValueError: contracts that are none, or not of the tape.
-        InputError: a tape that cannot be read.
-    """
-    if tape is None:
-        listed = listing(CONTRACTS if contracts is None else contracts, now)
-        return listed, synthetic_tape(seed, listed.values())
-    sizes = symbols_of(tape, map)
-    listed = listing(list(sizes) if contracts is None else contracts, now, sizes)
-    by_symbol = {
-        symbol: one
-        for symbol in sizes
-        for one in listed.values()
-        if symbol in (one.symbol, one.root, one.id, one.name)
-    }  # fmt: skip
-    if not by_symbol:
-        raise ValueError(f"contracts must be of the tape's symbols {', '.join(sizes)}, got {', '.join(listed)}")
-    return listed, recorded_tape(tape, by_symbol, map)

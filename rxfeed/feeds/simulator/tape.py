@@ -134,7 +134,7 @@ def recorded_tape(source: Source, listed: Mapping[str, Listed], map: Mapping[str
 
 
 class Take(NamedTuple):
-    """Trades of one contract off a reel: `places` are those within what was taken; with the best prices after the last."""
+    """One contract's trades taken off a reel, with the best prices after the last; `places` are those within the whole."""
 
     contract: int
     places: list[int]

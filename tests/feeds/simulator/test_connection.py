@@ -8,7 +8,7 @@ import pytest
 
 from rxfeed.clock import VirtualClock
 from rxfeed.feeds.simulator import Simulator
-from rxfeed.feeds.simulator.connection import Timing
+from rxfeed.feeds.simulator.line import Timing
 from rxfeed.times import SECOND
 from tests.feeds.simulator.plain import HELLO, ask, connected
 
