@@ -84,6 +84,16 @@ def test_whoever_stops_it_gets_the_open_bars_and_the_exit_code() -> None:
     assert face.bars[0].count == end.totals.received > 100
 
 
+def test_what_is_under_way_when_it_ends_is_waited_for() -> None:
+    async def slow(stage: Stage) -> None:
+        stage.simulation.network.latency = "200ms"
+
+    end, _ = ended(streamed(job(lasts=5.0, rate=300.0), meanwhile=slow))
+    assert end.totals.truth is not None
+    assert end.totals.received == end.totals.truth.sent > 200
+    assert end.totals.seconds < 5.0 + 1.0
+
+
 def test_stopped_before_it_streams_is_no_run() -> None:
     async def stop(stage: Stage) -> None:
         stage.stop.set_result(130)
