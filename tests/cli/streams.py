@@ -90,6 +90,7 @@ def streamed(
     face: Any = None,
     environ: Mapping[str, str] | None = None,
     outside: Callable[[Simulation], web.Application] | None = None,
+    fault: str | None = None,
     **options: Any,
 ) -> tuple[Ended | None, Any]:
     """Run a job to its end; return how it ended, and the face.
@@ -100,6 +101,7 @@ def streamed(
         face: where it shows itself.
         environ: instead of an empty environment.
         outside: makes what answers at HOST, where no simulator runs inside.
+        fault: of the network, at HOST, before it begins.
         options: of `simulate`.
     """
     shown = Shown() if face is None else face
@@ -113,6 +115,8 @@ def streamed(
         async with AsyncExitStack() as stack:
             if outside is not None:
                 await stack.enter_async_context(simulation.network.serve(HOST, outside(simulation)))
+            if fault is not None:
+                getattr(simulation.network, fault)(HOST)
             try:
                 return await run(job, there, chosen(there.environ), shown, stop)
             finally:

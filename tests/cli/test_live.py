@@ -247,12 +247,11 @@ def test_wrong_credentials_are_refused_once() -> None:
 @pytest.mark.parametrize(("fault", "error", "times"), [("refuse", Unreachable, 4), ("distrust", TlsFailed, 0)])
 def test_a_host_that_is_not_there_or_not_to_be_trusted(fault: str, error: type[Exception], times: int) -> None:
     def outside(simulation: Simulation) -> web.Application:
-        getattr(simulation.network, fault)(HOST)
         return Simulator(rate=0, clock=simulation.clock).app()
 
     face = Shown()
     with pytest.raises(error, match=HOST):
-        streamed(job(), environ=USERS | {"RXFEED_GATEWAY": f"https://{HOST}"}, outside=outside, face=face)
+        streamed(job(), environ=USERS | {"RXFEED_GATEWAY": f"https://{HOST}"}, outside=outside, face=face, fault=fault)
     assert sum("(attempt " in line for line in face.said) == len(face.said) == times
 
 
