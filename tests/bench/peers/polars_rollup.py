@@ -16,7 +16,7 @@ KIND = "frames"
 PACKAGES = ("polars",)
 OWN = None
 UNKNOWN = -(1 << 63) + 1
-CODES = 1 << 16
+CODES = 1 << 24
 """More than there are symbols."""
 STEPS = {"1m": 60, "5m": 300, "1h": 3600}
 
