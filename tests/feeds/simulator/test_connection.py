@@ -352,6 +352,18 @@ def test_what_a_dead_socket_still_held_is_counted_as_not_sent(simulator: Simulat
     assert one.sent.reached("trades", MNQ) == {"messages": 1, "elements": 1, "volume": 1, "ticks": 86_001}
 
 
+def test_what_went_out_to_its_last_byte_is_counted_as_sent(simulator: Simulator) -> None:
+    one, ear = connected(simulator)
+    one.receive(ask("SubscribeContractTrades", MNQ))
+    ear.stuck = True
+    simulator.trade("MNQ", (21_500.25, 1), (21_500.5, 2), bunch=1)
+    before = one.sent.bytes
+    simulator.trade("MNQ", (21_500.75, 4))
+    ear.unsent = one.sent.bytes - before
+    simulator.fault("drop")
+    assert one.sent.reached("trades", MNQ)["volume"] == 3
+
+
 def test_short_waits_hold_from_the_handshake_on(clock: VirtualClock) -> None:
     simulator = Simulator(("MNQ",), rate=0, clock=clock, timing=Timing(ping=SECOND, silence=3 * SECOND))
     one, ear = connected(simulator)

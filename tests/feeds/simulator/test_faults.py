@@ -221,6 +221,10 @@ def test_data_without_pings(simulator: Simulator, clock: VirtualClock) -> None:
     one.receive('{"type":6}\x1e')
     after(clock, 20)
     assert ear.take() == [{"type": 6}]
+    simulator.fault("no-pings=20s")
+    _, newer = listener(simulator)
+    after(clock, 19)
+    assert newer.frames == []
 
 
 def test_logout_is_pushed_on_both_hubs(simulator: Simulator) -> None:
@@ -314,6 +318,9 @@ def test_the_servers_clock_may_be_off(simulator: Simulator, clock: VirtualClock)
     assert deals(ear.take()[0])[1][0]["timestamp"] == "2026-01-05T13:30:00.0000000+00:00"
     assert simulator.tokens.expires(token(simulator)) == START + 23 * 3_600 * SECOND
     assert post(simulator, "/api/Account/search").status == 200
+    simulator.fault("burst=100")
+    stamps = {row["timestamp"][:19] for event in ear.take() for row in deals(event)[1]}
+    assert stamps == {"2026-01-05T13:30:00"}
     simulator.fault("skew=0s")
     assert simulator.now == clock.now
 

@@ -110,6 +110,14 @@ def test_a_clock_that_was_set_back_leaves_bars_in_order() -> None:
     assert bars == [(BEGIN + 10, [5, 7, 5, 7, 5]), (BEGIN, [3, 3, 3, 3, 2])]
 
 
+def test_a_bar_is_whole_from_the_very_end_of_its_window_on() -> None:
+    history = History()
+    history.add(Deals.of([(BEGIN * SECOND, 1, 1, 1)]))
+    end = (BEGIN + 1) * SECOND
+    assert history.bars(1, 1, 0, end, 9, end - 1, partial=False) == []
+    assert len(history.bars(1, 1, 0, end, 9, end, partial=False)) == 1
+
+
 @pytest.mark.parametrize("unit", [5, 6])
 def test_weeks_begin_on_mondays_and_months_on_the_first(unit: int) -> None:
     history = History()

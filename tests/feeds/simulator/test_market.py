@@ -189,6 +189,9 @@ def test_at_full_speed_the_market_waits_for_its_sockets_and_for_subscribers() ->
     clock.advance_to(clock.now + SECOND // 100)
     count = simulator.truth.traded[contract].elements
     assert count > 5_000
+    times = [instant(row["timestamp"]) for _, row in trades(ear)]
+    assert times == sorted(times)
+    assert len(set(times)) > count / 10
     ear.unsent = 1 << 20
     clock.advance_to(clock.now + SECOND)
     assert simulator.truth.traded[contract].elements == count
