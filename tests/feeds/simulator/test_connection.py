@@ -293,6 +293,8 @@ def test_money_and_positions_add_up(simulator: Simulator, clock: VirtualClock) -
     one.receive(ask("SubscribePositions", 1, id=None))
     one.receive(ask("SubscribeTrades", 1, id=None))
     lots: dict[str, int] = {}
+    paid: dict[str, float] = {}
+    made: dict[str, float] = {}
     profit = 0.0
     for n in range(200):
         simulator.trade("MNQ", (21_500 + n % 7 * 0.25, 1))
@@ -306,9 +308,14 @@ def test_money_and_positions_add_up(simulator: Simulator, clock: VirtualClock) -
             if event["target"] == "GatewayUserTrade":
                 lots[row["contractId"]] = lots.get(row["contractId"], 0) + row["size"] * (-1 if row["side"] else 1)
                 profit += row.get("profitAndLoss", 0.0) - row["fees"]
+                id, listed = row["contractId"], simulator.contract(row["contractId"])
+                made[id] = made.get(id, 0.0) + row.get("profitAndLoss", 0.0) / listed.tick_value * listed.tick_size
+                paid[id] = paid.get(id, 0.0) + row["price"] * row["size"] * (-1 if row["side"] else 1)
             elif event["target"] == "GatewayUserPosition":
                 held = lots[row["contractId"]]
                 assert (row["size"], row["type"]) == (abs(held), 1 if held > 0 else 2 if held < 0 else 0)
+                # What was paid is what is held, at its average price, less what was made.
+                assert made[id] == pytest.approx(held * row["averagePrice"] - paid[id], abs=1.0)
             else:
                 assert row["balance"] == pytest.approx(50_000 + profit)
     assert set(lots) == set(simulator.markets)
