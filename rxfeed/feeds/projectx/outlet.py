@@ -9,7 +9,7 @@ from typing import Any, Final, cast
 import numpy as np
 from reactivex import abc
 
-from rxfeed.failures import stage_of, tell
+from rxfeed.failures import Where, stage_of, tell
 from rxfeed.frame import Frame
 from rxfeed.runs import run_into
 
@@ -82,16 +82,23 @@ class Outlet:
             self._failed(error)
 
     def error(self, error: Exception) -> None:
-        """End it with an error."""
+        """End it with an error. If the subscriber raises, that is told of: the others must hear of theirs."""
         if not self.over:
             self.over = True
-            self._observer.on_error(error)
+            try:
+                self._observer.on_error(error)
+            except Exception as wrong:  # noqa: BLE001
+                # Without an on_error, reactivex raises the very error that it was given.
+                self._tell("source" if wrong is error else "on_error", wrong)
 
     def complete(self) -> None:
-        """End it: there will be no more."""
+        """End it: there will be no more. If the subscriber raises, that is told of."""
         if not self.over:
             self.over = True
-            self._observer.on_completed()
+            try:
+                self._observer.on_completed()
+            except Exception as wrong:  # noqa: BLE001
+                self._tell("on_completed", wrong)
 
     def close(self) -> None:
         """Give nothing more."""
@@ -99,5 +106,8 @@ class Outlet:
 
     def _failed(self, error: Exception) -> None:
         self.over = True
-        tell(None, f"{stage_of(self._observer)}, a subscriber of {self.kind.name}", "on_next", error)
+        self._tell("on_next", error)
         self._on_end(self)
+
+    def _tell(self, where: Where, error: Exception) -> None:
+        tell(None, f"{stage_of(self._observer)}, a subscriber of {self.kind.name}", where, error)
