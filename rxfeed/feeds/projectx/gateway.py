@@ -15,6 +15,7 @@ from reactivex import Observable
 
 from rxfeed.clock import Clock, LiveClock
 from rxfeed.errors import CredentialsError, TokenRefused
+from rxfeed.failures import stage_of, tell
 from rxfeed.feeds.signalr import DEFAULT, Timing, connect
 from rxfeed.feeds.tasks import Tasks
 from rxfeed.feeds.transport import Transport
@@ -62,7 +63,7 @@ class Gateway:
         random: decides on the jitter of what is tried again.
         timing: pings and timeouts of the hubs.
         live: the exchange's live data, rather than that of the simulated subscription which most users have.
-        rejects: called with what could not be read. It is counted in any case.
+        rejects: called with what could not be read, until it raises. It is counted in any case.
         tls: whom to trust; by default as aiohttp does.
 
     Raises:
@@ -331,5 +332,10 @@ class Gateway:
             logger.warning(
                 "{} cannot be read ({} so far): {}", f"{undecoded.source}{where}", self._undecoded, undecoded.reason
             )  # fmt: skip
-        if self._rejects is not None:
+        if self._rejects is None:
+            return
+        try:
             self._rejects(undecoded)
+        except Exception as error:  # noqa: BLE001  # what can be read must not be lost with what cannot
+            rejects, self._rejects = self._rejects, None
+            tell(None, f"{stage_of(rejects)}, which takes rejects", "on_next", error)

@@ -9,7 +9,7 @@ from loguru import logger
 from reactivex import operators as rx
 
 from rxfeed.errors import ConnectionLost
-from rxfeed.model import Tick
+from rxfeed.model import Tick, Undecoded
 from tests.feeds.projectx.world import Heard, World, live
 
 
@@ -106,6 +106,32 @@ def test_every_stream_is_completed_when_the_gateway_is_closed_whatever_the_other
         assert world.simulator.connections == {}
 
     live(use)
+
+
+def test_rejects_that_raises_costs_no_trade() -> None:
+    def fails(_: Undecoded) -> None:
+        raise RuntimeError("my own fault")
+
+    async def use(world: World) -> None:
+        told: list[str] = []
+        sink = logger.add(lambda line: told.append(str(line)), level="ERROR")
+        try:
+            heard = Heard(world.gateway.trades("MNQ"))
+            await asyncio.sleep(1)
+            event = '{"type":1,"target":"GatewayTrade","arguments":["%s",[%s]]}\x1e'
+            bad = '{"price":"1.5","timestamp":"2026-01-05T14:30:00Z","volume":1}'
+            good = '{"price":1.5,"timestamp":"2026-01-05T14:30:00Z","volume":1}'
+            for _ in range(2):
+                world.simulator.raw((event % (world.id("MNQ"), f"{good},{bad},{good}")).encode())
+                await asyncio.sleep(1)
+        finally:
+            logger.remove(sink)
+        assert [tick.price for tick in heard.items] == [1.5] * 4
+        assert world.gateway.stats.undecoded == 2
+        assert len(told) == 1
+        assert "my own fault" in told[0]
+
+    live(use, gateway={"rejects": fails})
 
 
 def test_subscribing_and_disposing_inside_on_next() -> None:
