@@ -65,6 +65,7 @@ class Hub:
         self._connect_once, self._clock, self._tasks = connect_once, clock, tasks
         self._outlets: dict[Outlet, None] = {}
         self._topics: dict[tuple[str, str], _Topic] = {}
+        self._leaving: list[tuple[Kind, str, _Topic]] = []  # of nobody any more, and still to be unsubscribed from
         self._memory = Memory()
         self._connection: abc.DisposableBase | None = None
         self._opened: asyncio.Future[Link] | None = None
@@ -184,6 +185,7 @@ class Hub:
     def _lost(self, error: Exception) -> None:
         self._opened = self._connection = None
         self._topics.clear()
+        self._leaving.clear()
         outlets, self._outlets = self._outlets, {}
         for outlet in outlets:
             outlet.error(error)
@@ -205,14 +207,21 @@ class Hub:
             if topic.users == 0:
                 del self._topics[outlet.kind.name, key]
                 self._memory.forget(outlet.kind, key)
-                link = self.link
-                if link is not None and self._outlets:
-                    self._tasks.start(self._unsubscribe(link, outlet.kind, topic), f"unsubscribe {outlet.kind.name} {key}")
-        if not self._outlets and self._opened is not None:
+                self._leaving.append((outlet.kind, key, topic))
+        if self._outlets:
+            self._leave()
+        elif self._opened is not None:
             # In the loop's next turn, so that whoever goes from one stream to another keeps the connection.
             loop = self._opened.get_loop()
             if not loop.is_closed():
                 loop.call_soon(self._disconnect)
+
+    def _leave(self) -> None:
+        leaving, self._leaving = self._leaving, []
+        link = self.link
+        if link is not None:
+            for kind, key, topic in leaving:
+                self._tasks.start(self._unsubscribe(link, kind, topic), f"unsubscribe {kind.name} {key}")
 
     async def _unsubscribe(self, link: Link, kind: Kind, topic: _Topic) -> None:
         try:
@@ -223,11 +232,15 @@ class Hub:
             logger.warning("{}", error)
 
     def _disconnect(self) -> None:
-        if self._outlets or self._connection is None:
+        if self._outlets:
+            self._leave()
+            return
+        if self._connection is None:
             return
         opened, connection = self._opened, self._connection
         self._opened = self._connection = None
         self._topics.clear()
+        self._leaving.clear()
         if opened is not None:
             opened.cancel()
         connection.dispose()

@@ -134,6 +134,19 @@ def test_rejects_that_raises_costs_no_trade() -> None:
     live(use, gateway={"rejects": fails})
 
 
+def test_going_from_one_contract_to_another_leaves_the_first() -> None:
+    async def use(world: World) -> None:
+        one = Heard(world.gateway.trades("MNQ"))
+        await asyncio.sleep(1)
+        one.dispose()
+        Heard(world.gateway.trades("MES"))
+        await asyncio.sleep(1)
+        assert world.subscriptions() == [f"trades {world.id('MES')}"]
+        assert world.gateway.stats.market.connections == 1
+
+    live(use)
+
+
 def test_subscribing_and_disposing_inside_on_next() -> None:
     async def use(world: World) -> None:
         inner: list[Heard[Tick]] = []
