@@ -149,6 +149,7 @@ class Hub:
         if topic is not None:
             topic.users += 1
             return topic.asked, True
+        self._memory.forget(kind, key)  # what came between the last one's leaving and the hub's knowing of it
         arguments = () if called is None else (called,)
         asked = self._tasks.start(link.subscribe(kind, *arguments), f"subscribe {kind.name} {key}", heard=True)
         self._topics[kind.name, key] = _Topic(arguments, asked)

@@ -23,17 +23,19 @@ class Memory:
     """What is known of each symbol's quote and book on one connection."""
 
     def __init__(self) -> None:
-        self._quotes = QuotesKernel(need=())
-        self._quote: dict[str, Quote] = {}
+        self._quotes: dict[str, tuple[QuotesKernel, list[Quote]]] = {}
         self._books: dict[str, dict[Any, Depth]] = {}
 
     def take(self, kind: Kind, batch: Batch) -> None:
         """Take in what the hub said."""
         if kind is QUOTES:
             for quote in batch.rows():
-                whole = self._quotes.quote(quote)
+                known = self._quotes.get(quote.symbol)
+                if known is None:
+                    known = self._quotes[quote.symbol] = QuotesKernel(need=()), []
+                whole = known[0].quote(quote)
                 if whole is not None:
-                    self._quote[quote.symbol] = whole
+                    known[1][:] = (whole,)
         elif kind is DEPTH:
             for depth in batch.rows():
                 self._depth(depth)
@@ -57,8 +59,8 @@ class Memory:
         Each keeps its time and `seq`; `received` is the same for all, since they come together.
         """
         if kind is QUOTES:
-            quote = self._quote.get(symbol)
-            return [] if quote is None else [msgspec.structs.replace(quote, received=received)]
+            known = self._quotes.get(symbol)
+            return [] if known is None else [msgspec.structs.replace(quote, received=received) for quote in known[1]]
         if kind is DEPTH:
             book = self._books.get(symbol, {})
             return [msgspec.structs.replace(each, received=received) for each in sorted(book.values(), key=_SEQ)]
@@ -67,6 +69,6 @@ class Memory:
     def forget(self, kind: Kind, symbol: str) -> None:
         """Forget what nobody is subscribed to any more, and so is no longer kept up to date."""
         if kind is QUOTES:
-            self._quote.pop(symbol, None)
+            self._quotes.pop(symbol, None)
         elif kind is DEPTH:
             self._books.pop(symbol, None)
