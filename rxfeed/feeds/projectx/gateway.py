@@ -11,7 +11,8 @@ from types import TracebackType
 from typing import Any, Final, Literal, NamedTuple, Self, overload
 
 import aiohttp
-from reactivex import Observable
+from reactivex import Observable, Subject
+from reactivex import operators as ops
 
 from rxfeed.clock import Clock, LiveClock
 from rxfeed.errors import CredentialsError, TokenRefused
@@ -106,6 +107,7 @@ class Gateway:
         self._contracts = Contracts(self._login, live=live)
         self._counters = Counters()
         self._holders = 0
+        self._closing: Subject[None] = Subject()
         self._hubs = {name: self._hub(name) for name in ("market", "user")}
 
     def __repr__(self) -> str:
@@ -252,8 +254,8 @@ class Gateway:
     def connect_once(self, hub: HubName = "market") -> Observable[Link]:
         """Return one connection of a hub as an observable, for whoever wants to decide on what follows a loss.
 
-        It emits the open link and errors when that is lost, and never tries again. Each subscription is a connection of its
-        own; disposing of it closes the connection.
+        It emits the open link and errors when that is lost, and never tries again; it completes when the gateway is closed.
+        Each subscription is a connection of its own; disposing of it closes the connection.
 
         Args:
             hub: "market" or "user".
@@ -264,12 +266,13 @@ class Gateway:
         async def open(on_lost: OnLost) -> Link:
             return await self._open(url, kinds, on_lost)
 
-        return once(open, name=url, tasks=self._tasks, held=self.held)
+        return once(open, name=url, tasks=self._tasks, held=self.held).pipe(ops.take_until(self._closing))
 
     async def close(self) -> None:
         """Complete all streams and close all connections. May be called again."""
         for hub in self._hubs.values():
             hub.close()
+        self._closing.on_next(None)
         await self._tasks.settled()
         await self._login.close()
         await self._transport.close()

@@ -32,10 +32,21 @@ def once(open: Open, *, name: str, tasks: Tasks, held: Callable[[], AbstractAsyn
 
     def subscribe(observer: abc.ObserverBase[Link], _: abc.SchedulerBase | None = None) -> abc.DisposableBase:
         life = tasks.start(_life(observer, open, name, held), f"connection to {name}")
+        disposed = False
+
+        def ended(task: asyncio.Task[None]) -> None:
+            if task.cancelled() and not disposed:
+                observer.on_error(
+                    ConnectionLost(f"the connection to {name} was given up, as its task was cancelled", "dropped")
+                )
 
         def dispose() -> None:
-            life.cancel()
+            nonlocal disposed
+            if not disposed:
+                disposed = True
+                life.cancel()
 
+        life.add_done_callback(ended)
         return Disposable(dispose)
 
     return Observable(subscribe)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 from loguru import logger
 from reactivex import operators as rx
 
-from rxfeed.errors import ConnectionLost
+from rxfeed.errors import ConnectionLost, FeedError
 from rxfeed.model import Tick, Undecoded
 from tests.feeds.projectx.world import Heard, World, live
 
@@ -143,6 +144,53 @@ def test_going_from_one_contract_to_another_leaves_the_first() -> None:
         await asyncio.sleep(1)
         assert world.subscriptions() == [f"trades {world.id('MES')}"]
         assert world.gateway.stats.market.connections == 1
+
+    live(use)
+
+
+def test_connect_once_ends_when_the_gateway_is_closed() -> None:
+    async def use(world: World) -> None:
+        links = Heard(world.gateway.connect_once("market"))
+        await asyncio.sleep(1)
+        async with asyncio.timeout(5):
+            await world.gateway.close()
+        assert links.completed
+        assert world.simulator.connections == {}
+
+    live(use)
+
+
+def test_connect_once_whose_subscriber_raises_leaves_nothing() -> None:
+    async def use(world: World) -> None:
+        def fails(_: Any) -> None:
+            raise RuntimeError("my own fault")
+
+        errors: list[Exception] = []
+        world.gateway.connect_once("market").subscribe(fails, errors.append)
+        start = world.simulation.loop.time()
+        await asyncio.sleep(1)
+        await world.gateway.close()
+        assert world.simulation.loop.time() < start + 5
+        assert world.simulator.connections == {}
+        assert [task for task in asyncio.all_tasks() if "rxfeed connection" in task.get_name()] == []
+
+    live(use)
+
+
+def test_a_connection_whose_task_somebody_cancels_is_lost_to_its_streams() -> None:
+    async def use(world: World) -> None:
+        heard = Heard(world.gateway.trades("MNQ"))
+        await asyncio.sleep(1)
+        for task in asyncio.all_tasks():
+            if "connection to" in task.get_name():
+                task.cancel()
+        await asyncio.sleep(5)
+        assert isinstance(heard.error, FeedError)
+        again = Heard(world.gateway.trades("MNQ"))
+        await asyncio.sleep(1)
+        world.simulator.trade("MNQ", (21_500.0, 1))
+        await asyncio.sleep(1)
+        assert len(again.items) == 1
 
     live(use)
 
