@@ -44,7 +44,7 @@ def life_of(token: Secret) -> float:
     """Return how many seconds a token lives from when it was made; 24 hours when it does not say."""
     try:
         claims = msgspec.json.decode(_payload(token), type=_Claims, strict=False)
-    except (ValueError, msgspec.DecodeError):
+    except (ValueError, msgspec.DecodeError, RecursionError):
         return LIFE
     made = claims.iat if claims.iat is not None else claims.nbf
     return claims.exp - made if made is not None and 0 < claims.exp - made < float("inf") else LIFE

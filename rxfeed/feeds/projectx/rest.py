@@ -203,7 +203,7 @@ def _decoded(endpoint: str, answer: Answer, kind: type[E]) -> E | ProtocolError:
     except msgspec.ValidationError as error:
         # A refusal may hold null, or nothing, where a success holds something.
         wrong = f"{endpoint} answered what it should not: {error}"
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ProtocolError(f"{endpoint} answered what is not JSON ({len(answer.body)} bytes)")
     try:
         envelope = decode(answer.body, Envelope)

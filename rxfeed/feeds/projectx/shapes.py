@@ -11,6 +11,8 @@ from typing import Annotated, Any, Final, Generic, NamedTuple, TypeVar, cast
 
 import msgspec
 
+from rxfeed.feeds.signalr.codec import UNREADABLE
+
 S = TypeVar("S", bound=msgspec.Struct)
 Whole = Annotated[int, msgspec.Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
 _SHOWN: Final = 200
@@ -78,11 +80,11 @@ class Reader(Generic[S]):
         """Return the elements of a message, each list with the contract it is about."""
         try:
             return [self._strict(record).arguments]
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except UNREADABLE:
             pass
         try:
             return list(self._walk(self._loose(record).arguments, None))
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except UNREADABLE:
             return list(self._one_by_one(record))
 
     def _walk(self, data: Any, contract: str | None) -> Iterator[tuple[str, list[S]]]:
@@ -113,12 +115,15 @@ class Reader(Generic[S]):
         try:
             message = msgspec.json.decode(record)
             arguments = message["arguments"]
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             self._bad(Bad(None, record[:_SHOWN].decode("utf-8", "backslashreplace"), str(error)))
         except (KeyError, TypeError):
             self._bad(Bad(None, record[:_SHOWN].decode("utf-8", "backslashreplace"), "it has no arguments"))
         else:
-            yield from self._walk(arguments, None)
+            try:
+                yield from self._walk(arguments, None)
+            except RecursionError as error:
+                self._bad(Bad(None, record[:_SHOWN].decode("utf-8", "backslashreplace"), str(error)))
 
 
 def _decoder(arguments: Any) -> Callable[[bytes], Any]:
@@ -127,4 +132,7 @@ def _decoder(arguments: Any) -> Callable[[bytes], Any]:
 
 def told(data: Any) -> str:
     """Return the beginning of an element as JSON."""
-    return msgspec.json.encode(data)[:_SHOWN].decode("utf-8", "ignore")
+    try:
+        return msgspec.json.encode(data)[:_SHOWN].decode("utf-8", "ignore")
+    except RecursionError:
+        return "what is nested too deeply to be shown"

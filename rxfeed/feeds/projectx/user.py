@@ -12,6 +12,7 @@ from rxfeed.feeds.projectx.accounts import Account
 from rxfeed.feeds.projectx.decode import Counter, DecoderStats
 from rxfeed.feeds.projectx.shapes import told
 from rxfeed.feeds.projectx.stamps import nanoseconds_of
+from rxfeed.feeds.signalr.codec import UNREADABLE
 from rxfeed.model import Side, Undecoded
 
 _SIDES: Final = {0: int(Side.BUY), 1: int(Side.SELL)}
@@ -215,7 +216,7 @@ class UserDecoder(Generic[U]):
     def _elements(self, record: bytes, received: int) -> list[Any]:
         try:
             return list(_objects(msgspec.json.decode(record)["arguments"]))
-        except (msgspec.MsgspecError, UnicodeDecodeError, KeyError, TypeError) as error:
+        except (*UNREADABLE, KeyError, TypeError) as error:
             self._received += 1
             self._bad(record[:200].decode("utf-8", "backslashreplace"), str(error), received)
         return []

@@ -19,6 +19,9 @@ HANDSHAKE: Final = b'{"protocol":"json","version":1}\x1e'
 MAX_MESSAGE: Final = 16 << 20
 """The longest message that is taken, in bytes; books of a gateway are some 10 kB."""
 
+UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What decoding raises: the last where brackets are nested by the thousand."""
+
 _CALL: Final = b'{"type":1,"target":"'
 """How every .NET server begins an invocation."""
 _AT: Final = len(_CALL)
@@ -137,7 +140,7 @@ class Codec:
     def _handshake(self, record: bytes) -> None:
         try:
             error = _decode_handshake(record).error
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except UNREADABLE:
             error = f"answered with {shown(record)}"
         if error is not None:
             raise ProtocolError(f"the handshake was refused: {error[: _SHOWN * 4]}")
@@ -151,7 +154,7 @@ class Codec:
                 return Call(target, record)
         try:
             found = _decode(record)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except UNREADABLE:
             return Garbage(record)
         match found.type:
             case 1 if found.target is not None:

@@ -11,6 +11,8 @@ from rxfeed.feeds.addresses import shown
 from rxfeed.feeds.transport import Answer, Place, Transport
 from rxfeed.secret import Secret
 
+from .codec import UNREADABLE
+
 _REDIRECTS: Final = 5
 _SHOWN: Final = 200
 
@@ -67,7 +69,7 @@ def _read(answer: Answer, url: str) -> _Answer:
         raise GatewayRefused(f"{shown(url)} refused to negotiate (HTTP {answer.status})", answer.status)
     try:
         return msgspec.json.decode(answer.body, type=_Answer)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except UNREADABLE:
         pass
     raise ProtocolError(f"{shown(url)} answered the negotiation with something else ({len(answer.body)} bytes)")
 

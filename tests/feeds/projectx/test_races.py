@@ -195,6 +195,27 @@ def test_a_connection_whose_task_somebody_cancels_is_lost_to_its_streams() -> No
     live(use)
 
 
+@pytest.mark.parametrize("depth", [100, 470, 600, 900, 5_000, 100_000])
+@pytest.mark.parametrize("target", ["GatewayTrade", "GatewayUserOrder", "Unknown"])
+def test_what_is_nested_without_end_is_rejected_by_itself(depth: int, target: str) -> None:
+    async def use(world: World) -> None:
+        heard, orders = Heard(world.gateway.trades("MNQ")), Heard(world.gateway.orders(1))
+        await asyncio.sleep(1)
+        nested = "[" * depth + "]" * depth
+        trade = '{"price":1.5,"timestamp":"2026-01-05T14:30:00Z","volume":1}'
+        good = f'{{"type":1,"target":"GatewayTrade","arguments":["{world.id("MNQ")}",[{trade}]]}}\x1e'
+        bad = f'{{"type":1,"target":"{target}","arguments":["{world.id("MNQ")}",{nested}]}}\x1e'
+        world.simulator.raw((good + bad + good).encode())
+        world.simulator.raw(bad.encode(), hub="user")
+        world.simulator.raw((good + f'{{"type":3,"invocationId":"99","result":{nested}}}\x1e' + good).encode())
+        await asyncio.sleep(1)
+        assert [tick.price for tick in heard.items] == [1.5] * 4
+        assert (heard.error, orders.error) == (None, None)
+        assert world.gateway.stats.undecoded > 0 or depth < 1000
+
+    live(use)
+
+
 def test_subscribing_and_disposing_inside_on_next() -> None:
     async def use(world: World) -> None:
         inner: list[Heard[Tick]] = []
