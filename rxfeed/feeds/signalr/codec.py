@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from rxfeed.errors import ProtocolError
+from rxfeed.secret import redacted
 
 END: Final = b"\x1e"
 PING: Final = b'{"type":6}\x1e'
@@ -143,7 +144,7 @@ class Codec:
         except UNREADABLE:
             error = f"answered with {shown(record)}"
         if error is not None:
-            raise ProtocolError(f"the handshake was refused: {error[: _SHOWN * 4]}")
+            raise ProtocolError(f"the handshake was refused: {redacted(error[: _SHOWN * 4])}")
         self.opened = True
 
     def _message(self, record: bytes) -> Message:

@@ -9,7 +9,7 @@ import msgspec
 from rxfeed.errors import GatewayRefused, ProtocolError, TokenRefused, TooManyRequests
 from rxfeed.feeds.addresses import shown
 from rxfeed.feeds.transport import Answer, Place, Transport
-from rxfeed.secret import Secret
+from rxfeed.secret import Secret, redacted
 
 from .codec import UNREADABLE
 
@@ -25,7 +25,7 @@ class Way(NamedTuple):
     query: dict[str, str | Secret]
 
 
-class _Offered(msgspec.Struct, gc=False):
+class _Transport(msgspec.Struct, gc=False):
     transport: str = ""
 
 
@@ -33,10 +33,20 @@ class _Answer(msgspec.Struct, gc=False):
     connectionId: str | None = None  # noqa: N815  # the wire's names
     connectionToken: str | None = None  # noqa: N815
     negotiateVersion: int = 0  # noqa: N815
-    availableTransports: list[_Offered] | None = None  # noqa: N815
+    availableTransports: list[_Transport] | None = None  # noqa: N815
     url: str | None = None
     accessToken: str | None = None  # noqa: N815
     error: str | None = None
+
+
+class _Offer(NamedTuple):
+    """What the hub answered, as a traceback's frames may show it."""
+
+    url: str | None
+    token: Secret | None
+    id: Secret | None
+    websockets: bool
+    error: str | None
 
 
 async def negotiated(transport: Transport, url: str, *, token: Secret | None, place: Place, timeout: float) -> Way:
@@ -48,19 +58,19 @@ async def negotiated(transport: Transport, url: str, *, token: Secret | None, pl
         AddressRefused, Unreachable, TlsFailed: as `Transport.post` says.
     """
     for _ in range(_REDIRECTS + 1):
-        query = "&" if "?" in url else "?"
-        target = f"{url.rstrip('/')}/negotiate{query}negotiateVersion=1"
-        answer = _read(await transport.post(target, token=token, place=place, timeout=timeout), url)
-        if answer.error is not None:
-            raise GatewayRefused(f"{shown(url)} refused to negotiate: {answer.error[:_SHOWN]}", 0)
-        if answer.url is None:
-            return Way(url, token, {"id": _id(answer, url)})
-        url = answer.url
-        token = Secret(answer.accessToken) if answer.accessToken else token
+        path, _, query = url.partition("?")
+        target = f"{path.rstrip('/')}/negotiate?{query}{'&' if query else ''}negotiateVersion=1"
+        offer = _read(await transport.post(target, token=token, place=place, timeout=timeout), url)
+        if offer.error is not None:
+            raise GatewayRefused(f"{shown(url)} refused to negotiate: {offer.error}", 0)
+        if offer.url is None:
+            return Way(url, token, {"id": _id(offer, url)})
+        url = offer.url
+        token = offer.token or token
     raise ProtocolError(f"negotiation was redirected more than {_REDIRECTS} times, at last to {shown(url)}")
 
 
-def _read(answer: Answer, url: str) -> _Answer:
+def _read(answer: Answer, url: str) -> _Offer:
     if answer.status in (401, 403):
         raise TokenRefused(f"{shown(url)} does not take this token (HTTP {answer.status} when negotiating)")
     if answer.status == 429:
@@ -68,18 +78,24 @@ def _read(answer: Answer, url: str) -> _Answer:
     if answer.status != 200:
         raise GatewayRefused(f"{shown(url)} refused to negotiate (HTTP {answer.status})", answer.status)
     try:
-        return msgspec.json.decode(answer.body, type=_Answer)
+        return _offered(msgspec.json.decode(answer.body, type=_Answer))
     except UNREADABLE:
         pass
     raise ProtocolError(f"{shown(url)} answered the negotiation with something else ({len(answer.body)} bytes)")
 
 
-def _id(answer: _Answer, url: str) -> Secret:
+def _offered(answer: _Answer) -> _Offer:
     # Version 0 has no token, and its id is what is shown at the door.
-    found = answer.connectionToken or answer.connectionId
-    if found is None:
+    token, id = answer.accessToken, answer.connectionToken or answer.connectionId
+    transports = answer.availableTransports
+    websockets = transports is None or any(each.transport == "WebSockets" for each in transports)
+    error = None if answer.error is None else redacted(answer.error)[:_SHOWN]
+    return _Offer(answer.url, Secret(token) if token else None, Secret(id) if id else None, websockets, error)
+
+
+def _id(offer: _Offer, url: str) -> Secret:
+    if offer.id is None:
         raise ProtocolError(f"{shown(url)} negotiated no connection id")
-    offered = answer.availableTransports
-    if offered is not None and all(each.transport != "WebSockets" for each in offered):
+    if not offer.websockets:
         raise ProtocolError(f"{shown(url)} offers no WebSockets")
-    return Secret(found)
+    return offer.id

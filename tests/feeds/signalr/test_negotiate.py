@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from traceback import walk_tb
 from typing import Any
 
 import pytest
@@ -105,3 +106,33 @@ def test_a_negotiation_that_fails_is_one_clear_error(how: str) -> None:
         assert caught.value.retry_after == 7.0
     assert caught.value.__cause__ is None
     assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize("how", ["no WebSockets", "elsewhere", "no more"])
+def test_no_token_that_a_hub_gave_is_in_any_frame_of_an_error(how: str) -> None:
+    then = {
+        "no WebSockets": {"connectionId": "c", "connectionToken": "a-secret-connection", "availableTransports": OFFER[:1]},
+        "elsewhere": {"url": "https://evil.test/hub", "accessToken": "a-secret-connection"},
+        "no more": {"error": "another-secret-token of a-token-of-some-length is not welcome"},
+    }[how]
+    negotiate, _ = answering({"url": "http://hub.test/hubs/market", "accessToken": "another-secret-token"}, then)
+    with pytest.raises(FeedError) as caught:
+        talk(nothing, listening, negotiate=negotiate)
+    assert "secret" not in str(caught.value)
+    assert "a-token" not in str(caught.value)
+    for frame, _ in walk_tb(caught.value.__traceback__):
+        if "rxfeed/feeds" in frame.f_code.co_filename:
+            assert "secret" not in repr(frame.f_locals)
+
+
+def test_an_address_with_a_query_is_negotiated_at_its_path() -> None:
+    negotiate, asked = answering(
+        {"url": "http://hub.test/hubs/market?hub=chat&op=a%2Fb"}, {"connectionId": "c", "connectionToken": "t"}
+    )
+
+    async def use(_: Connection, __: Ear, peer: Peer, ___: Simulation) -> None:
+        assert asked[1].path == "/hubs/market/negotiate"
+        assert (asked[1].query["hub"], asked[1].query["op"], asked[1].query["negotiateVersion"]) == ("chat", "a/b", "1")
+        assert (peer.request.query["hub"], peer.request.query["id"]) == ("chat", "t")
+
+    talk(use, listening, negotiate=negotiate)
