@@ -155,7 +155,7 @@ class Connection:
         self._answered += 1
         self._round_trip = self._loop.time() - sent
         if completion.error is not None:
-            raise InvocationFailed(f"{self.name} refused {target}: {redacted(completion.error)[:_SHOWN]}", target)
+            raise InvocationFailed(f"{self.name} refused {target}: {_words(completion.error)}", target)
         return completion.result
 
     async def close(self) -> None:
@@ -164,10 +164,12 @@ class Connection:
         if self.open:
             self._closed = True
             self._pending.clear()
-            with suppress(FeedError, TimeoutError):
-                async with asyncio.timeout(_GOODBYE):
-                    await self._socket.send(CLOSE)
-            self._stop()
+            try:
+                with suppress(FeedError, TimeoutError):
+                    async with asyncio.timeout(_GOODBYE):
+                        await self._socket.send(CLOSE)
+            finally:
+                self._stop()
         if life is not None and life is not asyncio.current_task():
             await asyncio.wait([life])
 
@@ -177,7 +179,8 @@ class Connection:
         self._reader = start(self._ended(lambda: self._socket.deliver(self._take)), name=f"rxfeed reader {self.name}")
         self._keeper = start(self._ended(self._keep), name=f"rxfeed pings {self.name}")
         try:
-            await asyncio.wait([self._reader, self._keeper], return_when=asyncio.FIRST_COMPLETED)
+            if self.open:  # it may have been closed before this task's first step
+                await asyncio.wait([self._reader, self._keeper], return_when=asyncio.FIRST_COMPLETED)
             self._drain()
         finally:
             self._stop()
@@ -273,7 +276,7 @@ class Connection:
                 if answer is not None and not answer.done():
                     answer.set_result(message)
             case Closing():
-                why = f": {redacted(message.error)[:_SHOWN]}" if message.error else ""
+                why = f": {_words(message.error)}" if message.error else ""
                 again = "may" if message.allow_reconnect else "shall not"
                 text = f"{self.name} closed the connection{why} (we {again} reconnect)"
                 self._end(ConnectionLost(text, "closed", message.allow_reconnect))
@@ -293,6 +296,11 @@ class Connection:
             handler(given)
         except Exception as error:  # noqa: BLE001  # whoever handles messages must not end the connection
             tell(None, f"connection {self.name}", "on_next", error)
+
+
+def _words(error: str) -> str:
+    # Cut before as well, as a text of megabytes takes seconds to look through.
+    return redacted(error[: _SHOWN * 4])[:_SHOWN]
 
 
 async def connect(

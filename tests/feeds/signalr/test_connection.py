@@ -11,8 +11,9 @@ from loguru import logger
 
 from rxfeed.errors import ConnectionLost, InvocationFailed, ProtocolError, TokenRefused, Unreachable
 from rxfeed.feeds.signalr import Connection, Timing
-from rxfeed.testing import Simulation
-from tests.feeds.signalr.scripted import SILENT, URL, Ear, Peer, Script, talk
+from rxfeed.feeds.transport import Transport
+from rxfeed.testing import Simulation, simulate
+from tests.feeds.signalr.scripted import SILENT, URL, Ear, Peer, Script, connected, hub, talk
 
 TRADE: dict[str, Any] = {"type": 1, "target": "GatewayTrade", "arguments": ["C", []]}
 
@@ -344,3 +345,52 @@ def test_a_refused_token_is_its_own_error(status: int) -> None:
 def test_other_times_may_be_set() -> None:
     _, at = talk(ended, listening, timing=Timing(ping=2, silence=5))
     assert at == pytest.approx(5, abs=2.1)
+
+
+def test_closing_as_soon_as_it_is_open_takes_no_time() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.handshake()
+        await asyncio.sleep(10)
+        await peer.until_gone()
+
+    async def main(simulation: Simulation) -> float:
+        async with hub(simulation, script):
+            transport = Transport(simulation.network.session, origins=[URL])
+            connection = await connected(transport, Ear())
+            await connection.close()
+            took = simulation.loop.time()
+            await transport.close()
+        return took
+
+    assert simulate(main) < 5
+
+
+def test_a_close_that_is_cancelled_closes_all_the_same() -> None:
+    async def use(connection: Connection, *_: object) -> None:
+        class Stuck:
+            async def send(self, _: bytes) -> None:
+                await asyncio.sleep(0.5)
+
+        await asyncio.sleep(0.1)
+        socket: Any = connection._socket
+        stuck: Any = Stuck()
+        connection._socket = stuck
+        closing = asyncio.create_task(connection.close())
+        await asyncio.sleep(0.1)
+        closing.cancel()
+        connection._socket = socket
+        await asyncio.wait([closing])
+        await asyncio.sleep(3)
+        assert [task for task in asyncio.all_tasks() if "rxfeed" in task.get_name()] == []
+
+    talk(use, listening)
+
+
+@pytest.mark.parametrize("length", [100, 1 << 20])
+def test_a_goodbye_that_is_huge_is_not_looked_through(length: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[int] = []
+    monkeypatch.setattr("rxfeed.feeds.signalr.connection.redacted", lambda text: (looked.append(len(text)), text)[1])
+    lost, _ = talk(ended, saying({"type": 7, "error": "x" * length}))
+    assert str(lost).count("x") >= min(length, 200)
+    assert len(str(lost)) < 400
+    assert sum(looked) < 1_000
