@@ -80,16 +80,15 @@ def simulate(
         raise  # the tape's fault, not the command line's
     except ValueError as error:
         raise Usage(spelled(str(error))) from None
-    stopped = False
     try:
-        asyncio.run(_serve(simulator, port, lasts, lambda address: _begin(simulator, address, key != KEY, fault or [], json_)))
+        code = asyncio.run(
+            _serve(simulator, port, lasts, lambda address: _begin(simulator, address, key != KEY, fault or [], json_))
+        )
     except OSError as error:
         raise Failed(f"port {port} cannot be had: {error.strerror or error}; --port 0 takes a free one") from None
-    except KeyboardInterrupt:
-        stopped = True
     _end(simulator, json_)
-    if stopped:
-        raise typer.Exit(130)
+    if code:
+        raise typer.Exit(code)
 
 
 def _rate(text: str) -> Rate:
@@ -103,17 +102,22 @@ def _rate(text: str) -> Rate:
         raise Usage(f'--rate must be a number of trades a second, "max" or "tape", got {text!r}') from None
 
 
-async def _serve(simulator: Simulator, port: int, lasts: float | None, say: Callable[[str], None]) -> None:
+async def _serve(simulator: Simulator, port: int, lasts: float | None, say: Callable[[str], None]) -> int:
+    """Serve until the time is over or a signal comes; return the exit code."""
     import asyncio
 
+    from rxfeed.cli._signals import stopping
     from rxfeed.feeds.simulator import serve
 
-    async with serve(simulator, port=port) as address:
-        say(address)
-        if lasts is None:
-            await asyncio.Event().wait()
-        else:
-            await asyncio.sleep(lasts)
+    stop: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    with stopping(stop):
+        async with serve(simulator, port=port) as address:
+            say(address)
+            try:
+                async with asyncio.timeout(lasts):
+                    return await stop
+            except TimeoutError:
+                return 0
 
 
 def _begin(simulator: Simulator, address: str, own_key: bool, faults: list[str], as_json: bool) -> None:

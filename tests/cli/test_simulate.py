@@ -97,7 +97,10 @@ def login(address: str, key: str) -> bool:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are different there")
-def test_ctrl_c_ends_it_and_the_key_may_come_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signals_end_it_and_the_key_may_come_from_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, code: int
+) -> None:
     monkeypatch.setenv("RXFEED_SIMULATOR_KEY", "another-key")
     with subprocess.Popen(
         [sys.executable, "-m", "rxfeed", "simulate", "--port", "0"], cwd=tmp_path, text=True,
@@ -111,9 +114,12 @@ def test_ctrl_c_ends_it_and_the_key_may_come_from_the_environment(tmp_path: Path
             screen += line
         address = screen.split(" is at ")[1].split(" ")[0]
         assert (login(address, "another-key"), login(address, "simulator")) == (True, False)
-        running.send_signal(signal.SIGINT)
-        end, err = running.communicate(timeout=30)
-    assert (running.returncode, err) == (130, "")
+        running.send_signal(number)
+        try:
+            end, err = running.communicate(timeout=30)
+        finally:
+            running.kill()
+    assert (running.returncode, err) == (code, "")
     assert "another-key" not in screen + end
     assert "key as in RXFEED_SIMULATOR_KEY" in screen
     assert "trades were simulated" in end
