@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from random import Random
 from types import TracebackType
-from typing import Any, Final, Literal, NamedTuple, Self, overload
+from typing import Any, Final, Literal, NamedTuple, Self, cast, overload
 
 import aiohttp
 from reactivex import Observable, Subject
@@ -292,18 +292,24 @@ class Gateway:
         return Hub(f"the {name} hub of {self!r}", self.connect_once(name), clock=self._clock, tasks=self._tasks)
 
     def _market(self, kind: Kind, symbols: tuple[str, ...], *, frames: bool) -> Observable[Any]:
-        if not symbols or not all(symbols):
+        given = cast("tuple[object, ...]", symbols)
+        if not given or not all(isinstance(each, str) and each.strip() for each in given):
             raise ValueError(
-                f'{kind.name} needs one symbol or more, such as "MNQ", got {", ".join(map(repr, symbols)) or "none"}'
+                f'{kind.name} needs one symbol or more, such as "MNQ", "MES", got {", ".join(map(repr, given)) or "none"}'
             )
 
         async def topics() -> list[tuple[str, Any]]:
-            found = {contract.symbol: contract.id for contract in [await self.contract(symbol) for symbol in symbols]}
+            async with self.held():  # one HTTP session for all of them
+                found = {contract.symbol: contract.id for contract in [await self.contract(symbol) for symbol in symbols]}
             return list(found.items())
 
         return self._hubs["market"].stream(kind, topics, f"{kind.name} {' '.join(symbols)}", frames=frames)
 
     def _of_account(self, kind: Kind, account: int) -> Observable[Any]:
+        given = cast("object", account)
+        if not isinstance(given, int) or isinstance(given, bool):
+            raise ValueError(f"{kind.name} needs an account's id, a whole number as account_list tells them, got {given!r}")
+
         async def topics() -> list[tuple[str, Any]]:
             return [(str(account), account)]
 

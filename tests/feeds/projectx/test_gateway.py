@@ -175,11 +175,35 @@ def test_an_unknown_symbol_is_one_streams_error() -> None:
     live(use)
 
 
-@pytest.mark.parametrize("symbols", [(), ("",), ("MNQ", "")])
-def test_no_symbol_is_refused_at_once(symbols: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("symbols", [(), ("",), ("MNQ", ""), (" ",), (["MNQ", "MES"],), (None,)])
+def test_no_symbol_is_refused_at_once(symbols: tuple[Any, ...]) -> None:
     async def use(world: World) -> None:
         with pytest.raises(ValueError, match="trades needs one symbol or more"):
             world.gateway.trades(*symbols)
+
+    live(use)
+
+
+@pytest.mark.parametrize("account", ["1", 1.0, None, True])
+def test_what_is_no_account_is_refused_at_once(account: Any) -> None:
+    async def use(world: World) -> None:
+        for stream in (world.gateway.orders, world.gateway.positions, world.gateway.fills):
+            with pytest.raises(ValueError, match="needs an account's id, a whole number"):
+                stream(account)
+
+    live(use)
+
+
+def test_many_symbols_are_looked_up_in_one_session() -> None:
+    made: list[Any] = []
+
+    async def use(world: World) -> None:
+        factory = world.gateway._transport._factory
+        world.gateway._transport._factory = lambda: (made.append(None), factory())[1]
+        heard = Heard(world.gateway.trades("MNQ", "MES", world.symbol("MNQ")))
+        await asyncio.sleep(2)
+        assert heard.error is None
+        assert len(made) <= 2
 
     live(use)
 
