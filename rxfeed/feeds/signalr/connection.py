@@ -202,6 +202,10 @@ class Connection:
             self._end(error)
         except ProtocolError as error:
             self._end(ConnectionLost(f"the connection to {self.name} was given up: {error}", "protocol"))
+        except Exception as error:  # noqa: BLE001  # nobody looks at these tasks: what they raise would be heard of by nobody
+            tell(None, f"connection {self.name}", "on_next", error)
+            text = f"the connection to {self.name} was given up: {type(error).__name__} when reading"
+            self._end(ConnectionLost(text, "protocol"))
 
     def _end(self, lost: ConnectionLost) -> None:
         if self.open:

@@ -11,6 +11,7 @@ from loguru import logger
 
 from rxfeed.errors import ConnectionLost, InvocationFailed, ProtocolError, TokenRefused, Unreachable
 from rxfeed.feeds.signalr import Connection, Timing
+from rxfeed.feeds.signalr.codec import Codec
 from rxfeed.feeds.transport import Transport
 from rxfeed.testing import Simulation, simulate
 from tests.feeds.signalr.scripted import SILENT, URL, Ear, Peer, Script, connected, hub, talk
@@ -394,3 +395,23 @@ def test_a_goodbye_that_is_huge_is_not_looked_through(length: int, monkeypatch: 
     assert str(lost).count("x") >= min(length, 200)
     assert len(str(lost)) < 400
     assert sum(looked) < 1_000
+
+
+def test_a_fault_of_our_own_in_reading_is_a_loss_that_says_so() -> None:
+    async def use(connection: Connection, ear: Ear, peer: Peer, simulation: Simulation) -> tuple[ConnectionLost, float]:
+        def broken(_: bytes) -> None:
+            raise RuntimeError("never thought of")
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Codec, "feed", lambda _self, data: broken(data))
+            return await ended(connection, ear, peer, simulation)
+
+    told: list[str] = []
+    sink = logger.add(lambda line: told.append(str(line)), level="ERROR")
+    try:
+        lost, _ = talk(use, saying(TRADE))
+    finally:
+        logger.remove(sink)
+    assert (lost.cause, str(lost)) == ("protocol", f"the connection to {URL} was given up: RuntimeError when reading")
+    assert len(told) == 1
+    assert "never thought of" in told[0]
