@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import CancelledError
 from collections.abc import Callable, Iterable
 from itertools import compress
 from typing import Any, Final, cast
@@ -55,7 +56,7 @@ class Outlet:
             else:
                 rows = batch.rows()
                 self.rows(rows if wanted is None else list(compress(rows, wanted)))
-        except Exception as error:  # noqa: BLE001  # one subscriber's fault is not the others'
+        except (Exception, CancelledError) as error:  # noqa: BLE001  # one subscriber's fault is not the others'
             self._failed(error)
 
     def rows(self, rows: list[Any]) -> None:
@@ -78,7 +79,7 @@ class Outlet:
                 self._observer.on_next(batch(rows))
             else:
                 self.rows(rows)
-        except Exception as error:  # noqa: BLE001
+        except (Exception, CancelledError) as error:  # noqa: BLE001
             self._failed(error)
 
     def error(self, error: Exception) -> None:
@@ -104,9 +105,10 @@ class Outlet:
         """Give nothing more."""
         self.over = True
 
-    def _failed(self, error: Exception) -> None:
+    def _failed(self, error: Exception | CancelledError) -> None:
         self.over = True
-        self._tell("on_next", error)
+        # Nobody awaits here, so it is no cancelling of ours: say, the result of a future that was cancelled was asked for.
+        self._tell("on_next", error if isinstance(error, Exception) else RuntimeError("it raised CancelledError"))
         self._on_end(self)
 
     def _tell(self, where: Where, error: Exception) -> None:

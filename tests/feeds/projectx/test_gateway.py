@@ -288,7 +288,8 @@ def test_each_way_to_lose_a_connection_says_which(how: str) -> None:
     live(use)
 
 
-def test_a_subscriber_that_raises_ends_its_own_subscription_only() -> None:
+@pytest.mark.parametrize("fault", [RuntimeError("my own fault"), asyncio.CancelledError()])
+def test_a_subscriber_that_raises_ends_its_own_subscription_only(fault: BaseException) -> None:
     async def use(world: World) -> None:
         told: list[str] = []
         sink = logger.add(lambda line: told.append(str(line)), level="ERROR")
@@ -297,7 +298,7 @@ def test_a_subscriber_that_raises_ends_its_own_subscription_only() -> None:
 
             def fails(tick: Tick) -> None:
                 seen.append(tick)
-                raise RuntimeError("my own fault")
+                raise fault
 
             world.gateway.trades("MNQ").subscribe(fails)
             good = Heard(world.gateway.trades("MNQ"))
@@ -310,7 +311,7 @@ def test_a_subscriber_that_raises_ends_its_own_subscription_only() -> None:
         assert (len(seen), len(good.items)) == (1, 3)
         assert world.gateway.stats.market.streams == 1
         assert len(told) == 1
-        assert "my own fault" in told[0]
+        assert (str(fault) or "it raised CancelledError") in told[0]
 
     live(use)
 
