@@ -15,7 +15,7 @@ from reactivex import Observable, Subject
 from reactivex import operators as ops
 
 from rxfeed.clock import Clock, LiveClock
-from rxfeed.errors import CredentialsError, TokenRefused
+from rxfeed.errors import ConnectionLost, CredentialsError, TokenRefused
 from rxfeed.failures import stage_of, tell
 from rxfeed.feeds.signalr import DEFAULT, Timing, connect
 from rxfeed.feeds.tasks import Tasks
@@ -28,6 +28,7 @@ from .accounts import Account, accounts
 from .contracts import Contract, Contracts
 from .credentials import Credentials, credentials_from
 from .deployment import Deployment, deployment_from
+from .deployment import deployment as named
 from .history import History
 from .hub import Hub, HubStats
 from .kinds import ACCOUNTS, DEPTH, FILLS, KINDS, ORDERS, POSITIONS, QUOTES, TRADES, HubName, Kind
@@ -58,7 +59,8 @@ class Gateway:
     Args:
         credentials: who we are; by default those of the environment (RXFEED_USER and RXFEED_KEY, or RXFEED_CREDENTIALS, or
             PROJECT_X_USERNAME and PROJECT_X_API_KEY).
-        deployment: which gateway; by default the one that RXFEED_GATEWAY names, else TopstepX.
+        deployment: which gateway: a `Deployment`, "topstepx", "demo" or an address; by default the one that RXFEED_GATEWAY
+            names, else TopstepX.
         session: makes the aiohttp session; by default one over real sockets.
         clock: what time elements were received at; by default the machine's.
         random: decides on the jitter of what is tried again.
@@ -84,7 +86,7 @@ class Gateway:
         self,
         credentials: Credentials | None = None,
         *,
-        deployment: Deployment | None = None,
+        deployment: Deployment | str | None = None,
         session: Callable[[], aiohttp.ClientSession] | None = None,
         clock: Clock | None = None,
         random: Random | None = None,
@@ -96,7 +98,9 @@ class Gateway:
         found = credentials_from(os.environ) if credentials is None else credentials
         if found is None:
             raise CredentialsError("no credentials: set RXFEED_USER and RXFEED_KEY, or RXFEED_CREDENTIALS to a file of yours")
-        self.deployment: Final = deployment_from(os.environ) if deployment is None else deployment
+        if deployment is None:
+            deployment = deployment_from(os.environ)
+        self.deployment: Final = named(deployment) if isinstance(deployment, str) else deployment
         self._clock = LiveClock() if clock is None else clock
         self._timing, self._rejects, self._live = timing, rejects, live
         self._undecoded = 0
@@ -316,10 +320,16 @@ class Gateway:
         return self._hubs["user"].stream(kind, topics, f"{kind.name} {account}", frames=False)
 
     async def _open(self, url: str, kinds: list[Kind], on_lost: OnLost) -> Link:
-        link = Link(
-            kinds, clock=self._clock, counters=self._counters, symbol_of=symbol_of, reject=self._reject, on_lost=on_lost
-        )  # fmt: skip
         token = await self._login.token()
+
+        def lost(error: ConnectionLost) -> None:
+            if error.cause == "logout":
+                self._login.forget(token)  # its session has ended: whoever connects next logs in first
+            on_lost(error)
+
+        link = Link(
+            kinds, clock=self._clock, counters=self._counters, symbol_of=symbol_of, reject=self._reject, on_lost=lost
+        )  # fmt: skip
         try:
             connection = await connect(
                 self._transport, url, token=token, place=self.deployment.place, negotiate=self.deployment.negotiate,

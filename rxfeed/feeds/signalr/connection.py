@@ -174,7 +174,7 @@ class Connection:
             await asyncio.wait([life])
 
     async def _live(self) -> None:
-        """Read and ping until either ends; then hand on what had come, close the socket, and tell of the loss."""
+        """Read and ping until either ends; then hand on what had come, tell of the loss, and close the socket."""
         start = self._loop.create_task
         self._reader = start(self._ended(lambda: self._socket.deliver(self._take)), name=f"rxfeed reader {self.name}")
         self._keeper = start(self._ended(self._keep), name=f"rxfeed pings {self.name}")
@@ -185,14 +185,15 @@ class Connection:
         finally:
             self._stop()
             await asyncio.wait([self._reader, self._keeper, *self._answers])
-            await self._socket.close()
             lost = self._lost or ConnectionLost(f"the connection to {self.name} was closed by us", "dropped")
             for answer in self._waiting.values():
                 if not answer.done():
                     answer.set_exception(lost)
                     answer.exception()  # whoever waits gets it, and nobody else need
-        if not self._closed and self._on_lost is not None:
-            self._guarded(self._on_lost, lost)
+            # Before the socket's goodbye, which a peer that is gone draws out.
+            if not self._closed and self._lost is not None and self._on_lost is not None:
+                self._guarded(self._on_lost, lost)
+            await self._socket.close()
 
     async def _ended(self, work: Callable[[], Coroutine[Any, Any, Any]]) -> None:
         """Run what runs as long as the connection does; note why it ended."""

@@ -486,7 +486,7 @@ def test_calls_and_streams_keep_no_session_open() -> None:
 
 
 def test_without_a_running_loop_it_says_what_it_needs() -> None:
-    gateway = Gateway(Credentials("somebody", Secret(KEY)), deployment=deployment("http://127.0.0.1:1"))
+    gateway = Gateway(Credentials("somebody", Secret(KEY)), deployment="http://127.0.0.1:1")
     errors: list[Exception] = []
     gateway.trades("MNQ").subscribe(print, errors.append)
     (error,) = errors
