@@ -51,7 +51,7 @@ def test_all_of_it_from_the_ticks_to_the_document(capsys: pytest.CaptureFixture[
     assert "old" not in document
     assert "Not measured: nautilus_trader, since it has an environment of its own" in document
     shown = capsys.readouterr().out
-    assert len(tables(told)) == 8
+    assert len(tables(told)) == 10
     for table in tables(told):
         assert text(table) in shown
         assert all(cell in document for row in table.rows for cell in row)
