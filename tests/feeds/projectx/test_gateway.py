@@ -25,6 +25,7 @@ from rxfeed.frame import Frame
 from rxfeed.model import Bar, Depth, DepthKind, Quote, Tick, Undecoded
 from rxfeed.runs import RunObserver
 from rxfeed.secret import Secret
+from rxfeed.times import SECOND, nanoseconds
 from tests.feeds.projectx.world import HOST, KEY, Heard, World, live
 
 
@@ -483,6 +484,45 @@ def test_calls_and_streams_keep_no_session_open() -> None:
         assert world.gateway.stats.logins == 1
 
     live(use)
+
+
+@pytest.mark.parametrize("timeframe", ["1s", "5s", "1m"])
+def test_history_is_what_the_stream_brought(timeframe: str) -> None:
+    step = nanoseconds(timeframe)
+
+    async def use(world: World) -> tuple[list[Tick], list[Bar]]:
+        heard = Heard(world.gateway.trades("MNQ"))
+        begin = world.clock.now + 60 * SECOND  # a trade or two are done before the first subscription
+        await asyncio.sleep(150)
+        world.simulator.rate = 0
+        await asyncio.sleep(120)
+        bars = await world.gateway.history("MNQ", timeframe, begin, begin + 180 * SECOND)
+        return [tick for tick in heard.items if tick.time >= begin], bars.rows()
+
+    ticks, bars = live(use, rate=20)
+    windows: dict[int, list[Tick]] = {}
+    for tick in ticks:
+        windows.setdefault(tick.time // step * step, []).append(tick)
+    expected = [
+        (start, mine[0].price, max(prices), min(prices), mine[-1].price, sum(tick.size for tick in mine))
+        for start, mine in sorted(windows.items())
+        for prices in [[tick.price for tick in mine]]
+    ]
+    assert len(ticks) > 1_000
+    assert [(bar.start, bar.open, bar.high, bar.low, bar.close, bar.volume) for bar in bars] == expected
+    assert {bar.symbol for bar in bars} == {ticks[0].symbol}
+
+
+def test_accounts_are_those_that_streams_want() -> None:
+    async def use(world: World) -> None:
+        (account,) = await world.gateway.account_list()
+        orders = Heard(world.gateway.orders(account.id))
+        await asyncio.sleep(30)
+        assert orders.error is None
+        assert orders.items
+        assert {order.account for order in orders.items} == {account.id}
+
+    live(use, rate=20)
 
 
 def test_without_a_running_loop_it_says_what_it_needs() -> None:
