@@ -34,6 +34,7 @@ from rxfeed.feeds.projectx.credentials import FILE, KEY, PROJECT_X_KEY, PROJECT_
 from rxfeed.feeds.projectx.deployment import GATEWAY, deployment_from
 from rxfeed.feeds.projectx.kinds import ACCOUNTS, QUOTES, TRADES, HubName
 from rxfeed.feeds.projectx.link import Link
+from rxfeed.feeds.simulator import Simulator
 from rxfeed.feeds.transport import Answer, Transport
 from rxfeed.sessions import get
 from rxfeed.times import SECOND
@@ -102,7 +103,10 @@ async def examine(world: World, symbol: str, *, login: bool) -> AsyncGenerator[C
                 yield check
         yield Check("login", "skipped", "not tried without credentials, nor are the hubs")
         return
-    make = lambda: simulator(world, [symbol], rate=100.0, seed=0, faults=())  # noqa: E731
+
+    def make() -> Simulator:
+        return simulator(world, [symbol], rate=100.0, seed=0, faults=())
+
     async with reached(world, choice, make) as there:
         if login and there.simulator is None:
             yield Check("session", "warning", _SECOND_SESSION, "rxfeed doctor --no-login leaves that out")

@@ -135,8 +135,6 @@ class Hub:
             failed = next((result for result in results if isinstance(result, BaseException)), None)
             if failed is not None:
                 raise failed
-        except (FeedError, ValueError) as error:
-            self._fail(outlet, error)
         except asyncio.CancelledError:
             self._left(outlet)
             raise

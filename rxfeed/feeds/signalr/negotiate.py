@@ -32,7 +32,6 @@ class _Transport(msgspec.Struct, gc=False):
 class _Answer(msgspec.Struct, gc=False):
     connectionId: str | None = None  # noqa: N815  # the wire's names
     connectionToken: str | None = None  # noqa: N815
-    negotiateVersion: int = 0  # noqa: N815
     availableTransports: list[_Transport] | None = None  # noqa: N815
     url: str | None = None
     accessToken: str | None = None  # noqa: N815

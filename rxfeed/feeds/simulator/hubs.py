@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Literal, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from rxfeed.feeds.simulator.connection import HubConnection, Refused
 from rxfeed.feeds.simulator.records import Kind, Record
-
-HUBS: Final[tuple[Literal["market", "user"], ...]] = ("market", "user")
 
 
 class _Method(NamedTuple):

@@ -19,7 +19,6 @@ Kind = Literal["trades", "quotes", "depth", "accounts", "orders", "positions", "
 Shape = Literal["list", "dict", "nested"]
 SHAPES: Final[tuple[Shape, ...]] = ("list", "dict", "nested")
 MARKET_KINDS: Final[tuple[Kind, ...]] = ("trades", "quotes", "depth")
-USER_KINDS: Final[tuple[Kind, ...]] = ("accounts", "orders", "positions", "fills")
 SEPARATOR: Final = b"\x1e"
 
 _FEW: Final = 65_536
