@@ -16,7 +16,7 @@ from rxfeed.testing import Simulation, simulate
 T = TypeVar("T")
 
 HOST = "sim.test"
-KEY = "the-key-of-the-simulator"
+KEY = "kV-not-a-word-7Q"
 
 
 class World:
