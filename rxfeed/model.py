@@ -104,13 +104,23 @@ class Depth(msgspec.Struct, frozen=True, gc=False):
     received: int | None = None
 
 
+ONGOING: Final = (1 << 63) - 1
+"""The end of a gap that still lasts."""
+
+
 class Gap(msgspec.Struct, frozen=True, gc=False):
     """Ticks of `symbol` may be missing between `start` and `end`, both inclusive."""
 
     symbol: str
     start: int
     end: int
+    """`ONGOING` while it lasts; then it comes again, with the same start and its end."""
     cause: str
+
+    @property
+    def ongoing(self) -> bool:
+        """Whether its end is not known yet."""
+        return self.end == ONGOING
 
 
 class Bar(msgspec.Struct, frozen=True, gc=False):
@@ -161,6 +171,19 @@ class Bar(msgspec.Struct, frozen=True, gc=False):
             f"O {self.open:.10g} H {self.high:.10g} L {self.low:.10g} C {self.close:.10g} "
             f"V {self.volume} N {self.count}{revision}{flags}"
         )
+
+
+class Repair(msgspec.Struct, frozen=True):
+    """What history says about all windows of one timeframe that a gap touches: those in `[start, end)`.
+
+    A window without a bar had no trade. What comes from history replaces and is not merged, see `replace`.
+    """
+
+    gap: Gap
+    timeframe: str
+    start: int
+    end: int
+    bars: tuple[Bar, ...]
 
 
 class Reject(msgspec.Struct, frozen=True):

@@ -1,0 +1,167 @@
+"""What happens to a feed, told as values: connections that open and end, tokens that change, gaps and their repair.
+
+All of it is one observable, `Gateway.events`. Each event says when it was told (`time`, nanoseconds since the epoch, UTC) and
+has a text for people.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from rxfeed.model import Gap, Repair
+from rxfeed.times import iso
+
+Hub = str
+"""Which connection of a feed it is about: "market" or "user" at a ProjectX gateway."""
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """Root of what happens to a feed."""
+
+    time: int
+    """When it was told, in nanoseconds since the epoch, UTC."""
+
+
+class Connected(Event, frozen=True, kw_only=True):
+    """A connection is open, and all that was subscribed to is subscribed to again."""
+
+    hub: Hub
+    epoch: int
+    """Which connection it is: the first of a gateway is 1."""
+    attempts: int
+    """How many it took since the one before was lost; 1 for the first."""
+
+    def __str__(self) -> str:
+        return f"{self.hub} connected (connection {self.epoch}, attempt {self.attempts})"
+
+
+class Lost(Event, frozen=True, kw_only=True):
+    """A connection is lost; it will be tried again."""
+
+    hub: Hub
+    cause: str
+    """As `ConnectionLost.cause`."""
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.hub} lost ({self.cause}): {self.text}"
+
+
+class Retrying(Event, frozen=True, kw_only=True):
+    """An attempt to connect has failed; another follows."""
+
+    hub: Hub
+    attempt: int
+    wait: float
+    """Seconds until the next."""
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.hub} attempt {self.attempt} failed, again in {self.wait:.1f} s: {self.text}"
+
+
+class GaveUp(Event, frozen=True, kw_only=True):
+    """It is tried no more: every stream of this connection ends with the error."""
+
+    hub: Hub
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.hub} given up: {self.text}"
+
+
+class TokenChanged(Event, frozen=True, kw_only=True):
+    """There is a new token."""
+
+    how: Literal["login", "validate"]
+    life: float
+    """Seconds that it lives."""
+
+    def __str__(self) -> str:
+        return f"new token by {self.how}, good for {self.life:.0f} s"
+
+
+class TokenFailed(Event, frozen=True, kw_only=True):
+    """The token could not be changed ahead of its end; the old one is kept, and another attempt follows."""
+
+    text: str
+    left: float
+    """Seconds that the old one still lives."""
+
+    def __str__(self) -> str:
+        return f"the token could not be changed ({self.left:.0f} s left): {self.text}"
+
+
+class ClockOff(Event, frozen=True, kw_only=True):
+    """This machine's clock and the gateway's differ so much that event times cannot be judged by ours."""
+
+    seconds: float
+    """Ours less theirs."""
+
+    def __str__(self) -> str:
+        return f"this machine's clock is {abs(self.seconds):.0f} s {'ahead of' if self.seconds > 0 else 'behind'} the gateway's"
+
+
+class Rotated(Event, frozen=True, kw_only=True):
+    """The feed goes on over a new connection, with nothing lost between the two but what `uncertain` names."""
+
+    hub: Hub
+    epoch: int
+    seconds: float
+    """From the request to the end of the old connection."""
+    uncertain: tuple[str, ...] = ()
+    """Symbols whose trades could not be matched; a Gap tells of each."""
+
+    def __str__(self) -> str:
+        how = f", uncertain: {' '.join(self.uncertain)}" if self.uncertain else ", nothing lost"
+        return f"{self.hub} rotated to connection {self.epoch} in {self.seconds:.2f} s{how}"
+
+
+class RotationFailed(Event, frozen=True, kw_only=True):
+    """The old connection and its subscriptions are kept; it is tried again."""
+
+    hub: Hub
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.hub} not rotated, the old connection is kept: {self.text}"
+
+
+class SingleSession(Event, frozen=True, kw_only=True):
+    """The gateway allows one session: from now on the old connection is closed before the new one is opened."""
+
+    hub: Hub
+
+    def __str__(self) -> str:
+        return f"{self.hub}: the gateway allows one session; a token changes by break before make"
+
+
+class Gapped(Event, frozen=True, kw_only=True):
+    """Trades may be missing. An ongoing gap comes again with its end."""
+
+    gap: Gap
+
+    def __str__(self) -> str:
+        end = "…" if self.gap.ongoing else iso(self.gap.end)
+        return f"{self.gap.symbol} gap ({self.gap.cause}) {iso(self.gap.start)} to {end}"
+
+
+class Repaired(Event, frozen=True, kw_only=True):
+    """History was asked about a gap; the bars inside come out again."""
+
+    repair: Repair
+
+    def __str__(self) -> str:
+        return f"{self.repair.gap.symbol} repaired by {len(self.repair.bars)} bars of {self.repair.timeframe}"
+
+
+class NotRepaired(Event, frozen=True, kw_only=True):
+    """A gap could not be mended; its bars stay flagged GAP."""
+
+    gap: Gap
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.gap.symbol} gap from {iso(self.gap.start)} not repaired: {self.text}"
