@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-LossCause = Literal["closed", "dropped", "silent", "logout", "protocol"]
+LossCause = Literal["closed", "dropped", "silent", "logout", "protocol", "asked", "rotation"]
 
 
 class RxfeedError(Exception):
@@ -99,16 +99,17 @@ class ProtocolError(FeedError):
 
 
 class InvocationFailed(FeedError):
-    """The hub was asked for something and answered with an error.
+    """The hub was asked for something and answered with an error, or not in time.
 
     Args:
         text: what was asked, and what was answered.
         target: the hub's method.
+        answered: whether there was an answer at all.
     """
 
-    def __init__(self, text: str, target: str) -> None:
+    def __init__(self, text: str, target: str, *, answered: bool = True) -> None:
         super().__init__(text)
-        self.target = target
+        self.target, self.answered = target, answered
 
 
 class ConnectionLost(FeedError):
@@ -117,7 +118,8 @@ class ConnectionLost(FeedError):
     Args:
         text: how it ended.
         cause: "closed" (by a Close message), "dropped" (by the network or the WebSocket), "silent" (nothing came for the
-            server timeout), "logout" (GatewayLogout), "protocol" (what came was not SignalR).
+            server timeout), "logout" (GatewayLogout), "protocol" (what came was not SignalR), "asked" (somebody asked for a
+            new connection), "rotation" (a new token, at a gateway that allows one session).
         allow_reconnect: what a Close message said; None when there was none.
     """
 

@@ -80,6 +80,41 @@ class stop_before(stop_after_delay):  # noqa: N801  # as tenacity's own
         return since is not None and since + retry_state.upcoming_sleep > self.max_delay
 
 
+class Steps:
+    """Policies asked one failure after another, for whoever does the waiting.
+
+    Args:
+        retries: the policies.
+    """
+
+    def __init__(self, retries: Retries) -> None:
+        self._retries = retries
+        self._state: RetryCallState | None = None
+
+    @property
+    def failures(self) -> int:
+        """How many there were since the start, or since `reset`."""
+        return 0 if self._state is None else self._state.attempt_number - 1
+
+    def failed(self, error: Exception, now: float) -> float | None:
+        """Return the seconds to wait before the next attempt; None where there shall be none.
+
+        Args:
+            error: how the attempt failed.
+            now: the loop's time.
+        """
+        if self._state is None:
+            self._state = RetryCallState(_UNUSED, None, (), {})
+            self._state.start_time = now
+        wait = _next(self._state, self._retries, error, now)
+        self._state.outcome = None  # it holds the error, and through its traceback all that was in sight
+        return wait
+
+    def reset(self) -> None:
+        """Begin anew, as all is well."""
+        self._state = None
+
+
 async def retrying(attempt: Callable[[], Awaitable[T]], retries: Retries, told: Told | None = None) -> T:
     """Return what `attempt` gives, tried again as the policies say.
 

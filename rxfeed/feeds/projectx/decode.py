@@ -1,7 +1,8 @@
 """From the messages of one drain of the socket to ticks, quotes and depth, all at once, as rows or as a frame.
 
 Whatever came together is decoded together: a column at a time, which costs half of a row at a time, and makes rows and frames
-the same by having one origin. `received` is the same for all of it, and `seq` counts in the order of arrival.
+the same by having one origin. `received` is the same for all of it. `seq` is 0 until somebody numbers them: that is done when
+it is known what comes out, as two connections may bring the same.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import repeat
 from typing import Any, Final, Generic, NamedTuple, TypeVar, cast
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import polars as pl
@@ -38,6 +40,10 @@ _BOOK_SIDE: Final = {1: _ASK, 2: _BID, 3: _ASK, 4: _BID, 9: _BID, 10: _ASK}
 _NO_BOOK: Final = frozenset({5, 7, 8, 11})
 
 Columns = tuple[Iterable[Any], ...]
+_SEQ_AT: Final[dict[type[Any], int]] = {
+    kind: next(at for at, field in enumerate(msgspec.structs.fields(kind)) if field.name == "seq")
+    for kind in (Tick, Quote, Depth)
+}
 
 
 class DecoderStats(NamedTuple):
@@ -63,6 +69,29 @@ class Drained(Generic[R]):
         self._rows: list[R] | None = None
         self._frame: Frame[R] | None = None
         self._of: frozenset[str] | None = None
+
+    @classmethod
+    def of_rows(cls, kind: type[R], rows: Sequence[R]) -> Drained[R]:
+        """Return rows, at least one, as if they had come together."""
+        columns = tuple(map(list[Any], zip(*map(msgspec.structs.astuple, rows), strict=True)))
+        return cls(kind, columns[0], columns)
+
+    @property
+    def times(self) -> Sequence[int]:
+        """When each was at the exchange."""
+        return cast("Sequence[int]", self._columns[1])
+
+    @property
+    def received(self) -> int | None:
+        """When they came."""
+        received = self._columns[-1]
+        return cast("int | None", next(iter(received)))
+
+    def number(self, counter: Counter) -> None:
+        """Give each its `seq`, before anybody gets it."""
+        at, columns = _SEQ_AT[self._kind], self._columns
+        self._columns = (*columns[:at], counter.take(len(self.keys)), *columns[at + 1 :])
+        self._rows = self._frame = None
 
     @property
     def of(self) -> frozenset[str]:
@@ -131,7 +160,6 @@ class Decoder(ABC, Generic[R]):
 
     Args:
         symbol_of: what the elements of a contract are called.
-        counter: gives the numbers in order of arrival.
         reject: told of each element that cannot be read.
         epoch: which connection it decodes for: what depth says is about that connection's book.
     """
@@ -140,10 +168,8 @@ class Decoder(ABC, Generic[R]):
     """The event."""
     kind: type[R]
 
-    def __init__(
-        self, symbol_of: Callable[[str], str], counter: Counter, reject: Callable[[Undecoded], object], epoch: int = 0
-    ) -> None:
-        self._symbol_of, self._counter, self._reject, self._epoch = symbol_of, counter, reject, epoch
+    def __init__(self, symbol_of: Callable[[str], str], reject: Callable[[Undecoded], object], epoch: int = 0) -> None:
+        self._symbol_of, self._reject, self._epoch = symbol_of, reject, epoch
         self._symbols: dict[str, str] = {}
         self._reader: Reader[Any] = Reader(self._shape(), self._bad)
         self._messages = self._received = self._rejected = self._emitted = 0
@@ -225,7 +251,7 @@ class Trades(Decoder[Tick]):
         times = self._times([item.timestamp for item in items], items, symbols)
         prices, sizes = [item.price for item in items], [item.volume for item in items]
         sides = [_AGGRESSOR[item.type] for item in items]
-        return symbols, (symbols, times, prices, sizes, sides, self._counter.take(len(items)), repeat(self._now))
+        return symbols, (symbols, times, prices, sizes, sides, repeat(0), repeat(self._now))
 
 
 class Quotes(Decoder[Quote]):
@@ -242,8 +268,7 @@ class Quotes(Decoder[Quote]):
         bids, asks = [item.bestBid for item in items], [item.bestAsk for item in items]
         lasts = [item.lastPrice or None for item in items]  # 0 says that there was none yet
         volumes = [item.volume for item in items]
-        seqs = self._counter.take(len(items))
-        return symbols, (symbols, times, bids, asks, repeat(None), repeat(None), lasts, volumes, seqs, repeat(self._now))
+        return symbols, (symbols, times, bids, asks, repeat(None), repeat(None), lasts, volumes, repeat(0), repeat(self._now))
 
 
 class Depths(Decoder[Depth]):
@@ -263,8 +288,7 @@ class Depths(Decoder[Depth]):
         sides = [_BOOK_SIDE.get(item.type, 0) for item in items]
         prices = [None if item.type == _RESET else item.price for item in items]
         sizes = [0 if item.type == _RESET else item.volume for item in items]
-        seqs = self._counter.take(len(items))
-        return symbols, (symbols, times, kinds, sides, prices, sizes, repeat(self._epoch), seqs, repeat(self._now))
+        return symbols, (symbols, times, kinds, sides, prices, sizes, repeat(self._epoch), repeat(0), repeat(self._now))
 
     def _of_book(self, item: shapes.Depth, symbol: str) -> bool:
         if item.type == _RESET or (item.type in _BOOK_SIDE and item.price is not None and item.volume is not None):

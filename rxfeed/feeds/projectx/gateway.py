@@ -16,12 +16,16 @@ from reactivex import operators as ops
 
 from rxfeed.clock import Clock, LiveClock
 from rxfeed.errors import ConnectionLost, CredentialsError, TokenRefused
+from rxfeed.events import Event, Gapped
 from rxfeed.failures import stage_of, tell
+from rxfeed.feeds.broadcast import Broadcast
+from rxfeed.feeds.reconnecting import Reconnect
 from rxfeed.feeds.signalr import DEFAULT, Timing, connect
+from rxfeed.feeds.supervisor import Request
 from rxfeed.feeds.tasks import Tasks
 from rxfeed.feeds.transport import Transport
 from rxfeed.frame import Frame
-from rxfeed.model import Bar, Depth, Quote, Tick, Undecoded
+from rxfeed.model import Bar, Depth, Gap, Quote, Tick, Undecoded
 from rxfeed.sessions import Session
 
 from .accounts import Account, accounts
@@ -38,6 +42,8 @@ from .opening import OnLost, once
 from .rest import Rest
 from .symbols import symbol_of
 from .user import Fill, Order, Position
+
+RECONNECT: Final = Reconnect()
 
 
 class GatewayStats(NamedTuple):
@@ -65,6 +71,8 @@ class Gateway:
         clock: what time elements were received at; by default the machine's.
         random: decides on the jitter of what is tried again.
         timing: pings and timeouts of the hubs.
+        reconnect: when a lost connection is tried again; by default always, with waits from 1 s to 30 s, unless somebody has
+            to change something first. None ends the streams with the first error.
         live: the exchange's live data, rather than that of the simulated subscription which most users have.
         rejects: called with what could not be read, until it raises. It is counted in any case.
         tls: whom to trust; by default as aiohttp does.
@@ -91,6 +99,7 @@ class Gateway:
         clock: Clock | None = None,
         random: Random | None = None,
         timing: Timing = DEFAULT,
+        reconnect: Reconnect | None = RECONNECT,
         live: bool = False,
         rejects: Callable[[Undecoded], object] | None = None,
         tls: ssl.SSLContext | None = None,
@@ -106,7 +115,10 @@ class Gateway:
         self._undecoded = 0
         self._tasks = Tasks(f"gateway {self.deployment.name}")
         self._transport = Transport(session, origins=self.deployment.origins, tls=tls)
-        rest = Rest(self._transport, self.deployment, random=random or Random())  # noqa: S311
+        self._random = random or Random()  # noqa: S311
+        self._reconnect = reconnect
+        rest = Rest(self._transport, self.deployment, random=self._random)
+        self._news: Broadcast[Event] = Broadcast(f"events of {self!r}")
         self._login = Login(rest, found)
         self._contracts = Contracts(self._login, live=live)
         self._counters = Counters()
@@ -129,6 +141,27 @@ class Gateway:
     def stats(self) -> GatewayStats:
         """What it is doing now."""
         return GatewayStats(self._hubs["market"].stats, self._hubs["user"].stats, self._login.logins, self._undecoded)
+
+    @property
+    def events(self) -> Observable[Event]:
+        """What happens from the subscription on: connections, tokens, gaps. It completes when the gateway is closed."""
+        return self._news.stream
+
+    @property
+    def gaps(self) -> Observable[Gap]:
+        """Where trades may be missing, as `bars(gaps=...)` takes it: an ongoing gap comes again with its end."""
+        return self._news.stream.pipe(ops.filter(lambda event: isinstance(event, Gapped)), ops.map(_gap))
+
+    def request(self, what: Request, why: str, *, hub: HubName = "market") -> None:
+        """Ask for a new connection; requests that come together are one.
+
+        Args:
+            what: "rotate" opens a successor and goes over to it when the token has changed, with nothing lost; "reconnect"
+                ends the connection and opens another; "probe" does so if the hub does not answer.
+            why: for the log and for events.
+            hub: "market" or "user".
+        """
+        self._hubs[hub].request(what, why)
 
     # Streams of the market
 
@@ -277,6 +310,7 @@ class Gateway:
         for hub in self._hubs.values():
             hub.close()
         self._closing.on_next(None)
+        self._news.complete()
         await self._tasks.settled()
         await self._login.close()
         await self._transport.close()
@@ -293,7 +327,14 @@ class Gateway:
                 await self._transport.release()
 
     def _hub(self, name: HubName) -> Hub:
-        return Hub(f"the {name} hub of {self!r}", self.connect_once(name), clock=self._clock, tasks=self._tasks)
+        return Hub(
+            name, f"the {name} hub of {self!r}", self.connect_once(name), outdated=self._outdated, reconnect=self._reconnect,
+            clock=self._clock, random=self._random, counters=self._counters, tasks=self._tasks, told=self._news.tell,
+        )  # fmt: skip
+
+    def _outdated(self, link: Link) -> bool:
+        held = self._login.held
+        return held is not None and held.secret != link.token
 
     def _market(self, kind: Kind, symbols: tuple[str, ...], *, frames: bool) -> Observable[Any]:
         given = cast("tuple[object, ...]", symbols)
@@ -328,7 +369,8 @@ class Gateway:
             on_lost(error)
 
         link = Link(
-            kinds, clock=self._clock, counters=self._counters, symbol_of=symbol_of, reject=self._reject, on_lost=lost
+            kinds, clock=self._clock, counters=self._counters, symbol_of=symbol_of, reject=self._reject, token=token,
+            on_lost=lost,
         )  # fmt: skip
         try:
             connection = await connect(
@@ -358,3 +400,8 @@ class Gateway:
         except Exception as error:  # noqa: BLE001  # what can be read must not be lost with what cannot
             rejects, self._rejects = self._rejects, None
             tell(None, f"{stage_of(rejects)}, which takes rejects", "on_next", error)
+
+
+def _gap(event: Event) -> Gap:
+    assert isinstance(event, Gapped)
+    return event.gap

@@ -1,30 +1,38 @@
 """One hub of the gateway as streams: however many subscribe, there is one connection, and one subscription of each contract.
 
-The connection is opened when the first stream is subscribed to, and closed when the last one is not any more. When it is lost
-every stream ends with that error: whether and when to try again is for whoever stands above.
+The connection is opened when the first stream is subscribed to, and closed when the last one is not any more. A supervisor
+gets it back when it is lost; streams live on meanwhile, and end with an error only when it gives up.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
+from random import Random
 from typing import Any, Final, NamedTuple
 
 from reactivex import Observable, abc
 from reactivex.disposable import Disposable
 
 from rxfeed.clock import Clock
-from rxfeed.errors import FeedError
+from rxfeed.errors import ConnectionLost, FeedError, InvocationFailed
+from rxfeed.events import Event
+from rxfeed.feeds.reconnecting import Reconnect
+from rxfeed.feeds.retrying import Steps
+from rxfeed.feeds.supervisor import Request, Supervisor
 from rxfeed.feeds.tasks import Tasks
 from rxfeed.frame import Frame
 from rxfeed.runs import RunObservable
 
-from .kinds import Batch, Kind
-from .link import Link
+from .interruptions import Interruptions
+from .kinds import TRADES, Batch, HubName, Kind
+from .link import Counters, Link
 from .memory import Memory
 from .outlet import Outlet
+from .topics import Topic, Topics
 
-Topics = Callable[[], Awaitable[list[tuple[str, Any]]]]
+Wanted = Callable[[], Awaitable[list[tuple[str, Any]]]]
 """Finds out what a stream is about: pairs of a key, as elements carry it, and what the hub calls it."""
 
 
@@ -40,55 +48,64 @@ class HubStats(NamedTuple):
     """How many were opened so far."""
 
 
-class _Topic:
-    """A subscription at the hub, with its users."""
-
-    __slots__ = ("arguments", "asked", "users")
-
-    def __init__(self, arguments: tuple[Any, ...], asked: asyncio.Task[None]) -> None:
-        self.arguments, self.asked = arguments, asked
-        self.users = 1
-
-
 class Hub:
     """One hub.
 
     Args:
-        name: what it is called.
+        name: "market" or "user".
+        title: what it is called in errors.
         connect_once: an observable of one open connection, which errors when that is lost.
+        outdated: whether a connection was made with a token that is no longer the newest.
+        reconnect: how a lost connection is got back; None not at all.
         clock: what time it is.
+        random: where jitter comes from.
+        counters: of the gateway.
         tasks: of the gateway.
+        told: hears of what happens.
     """
 
-    def __init__(self, name: str, connect_once: Observable[Link], *, clock: Clock, tasks: Tasks) -> None:
+    def __init__(
+        self, name: HubName, title: str, connect_once: Observable[Link], *, outdated: Callable[[Link], bool],
+        reconnect: Reconnect | None, clock: Clock, random: Random, counters: Counters, tasks: Tasks,
+        told: Callable[[Event], object],
+    ) -> None:  # fmt: skip
         self.name: Final = name
-        self._connect_once, self._clock, self._tasks = connect_once, clock, tasks
+        self._title, self._clock, self._tasks, self._counters = title, clock, tasks, counters
+        self.outdated: Final = outdated
         self._outlets: dict[Outlet, None] = {}
-        self._topics: dict[tuple[str, str], _Topic] = {}
-        self._leaving: list[tuple[Kind, str, _Topic]] = []  # of nobody any more, and still to be unsubscribed from
+        self._topics = Topics(tasks)
+        self._leaving: list[Topic] = []  # of nobody any more, and still to be unsubscribed from
         self._memory = Memory()
-        self._connection: abc.DisposableBase | None = None
-        self._opened: asyncio.Future[Link] | None = None
-        self._connections = 0
+        self._gaps = Interruptions(clock, told)
+        self._link: Link | None = None
+        self._waiting: asyncio.Future[Link] | None = None
+        self._fresh = False
         self._closed = False
+        self._pace = None if reconnect is None else partial(Steps, reconnect.retries(random))
+        self._supervisor: Supervisor[Link] = Supervisor(
+            name, connect_once, self, reconnect=reconnect, clock=clock, random=random, tasks=tasks, told=told
+        )
 
     @property
     def stats(self) -> HubStats:
         """What it is doing now."""
-        connected = self._opened is not None and self._opened.done()
-        return HubStats(connected, len(self._outlets), len(self._topics), self._connections)
+        return HubStats(self._link is not None, len(self._outlets), len(self._topics), self._supervisor.connections)
 
     @property
     def link(self) -> Link | None:
         """The open connection; None when there is none."""
-        return self._opened.result() if self._opened is not None and self._opened.done() else None
+        return self._link
 
-    def stream(self, kind: Kind, topics: Topics, name: str, *, frames: bool, everything: bool = False) -> Observable[Any]:
+    def request(self, what: Request, why: str) -> None:
+        """Ask for a successor ("rotate"), a new connection ("reconnect"), or whether this one is alive ("probe")."""
+        self._supervisor.request(what, why)
+
+    def stream(self, kind: Kind, wanted: Wanted, name: str, *, frames: bool, everything: bool = False) -> Observable[Any]:
         """Return a stream of the hub.
 
         Args:
             kind: of what.
-            topics: finds out what it is about, when it is subscribed to.
+            wanted: finds out what it is about, when it is subscribed to.
             name: what it is called, in the names of tasks.
             frames: whether its elements are frames.
             everything: whether all of its kind is taken, and not only what is about its topics.
@@ -97,8 +114,8 @@ class Hub:
         def subscribe(observer: abc.ObserverBase[Any], _: abc.SchedulerBase | None = None) -> abc.DisposableBase:
             outlet = Outlet(kind, observer, frames=frames, on_end=self._left)
             if self._closed:
-                raise RuntimeError(f"{self.name} is closed")
-            attaching = self._tasks.start(self._attach(outlet, topics, everything=everything), name)
+                raise RuntimeError(f"{self._title} is closed")
+            attaching = self._tasks.start(self._attach(outlet, wanted, everything=everything), name)
             self._outlets[outlet] = None
 
             def dispose() -> None:
@@ -118,76 +135,85 @@ class Hub:
         for outlet in outlets:
             outlet.complete()
 
-    async def _attach(self, outlet: Outlet, topics: Topics, *, everything: bool) -> None:
+    # Streams that come and go
+
+    async def _attach(self, outlet: Outlet, wanted: Wanted, *, everything: bool) -> None:
         """Find out what an outlet is about, connect, and subscribe to what nobody is subscribed to yet."""
         try:
-            found = await topics()
+            found = await self._found(wanted)
+            if outlet.over:
+                return
             link = await asyncio.shield(self._linked())
             if outlet.over:
                 return
-            joined = [self._join(outlet.kind, link, key, called) for key, called in found]
+            joined = [(key, *self._join(outlet.kind, link, key, called)) for key, called in found]
             outlet.attend(found, everything=everything)
-            for (key, _), (_, before) in zip(found, joined, strict=True):
+            for key, _, before in joined:
                 if before:
                     outlet.replay(self._memory.of(outlet.kind, key, self._clock.now), Frame.of)
-            # All are awaited, whichever fails, so that none is left to fail unheard.
-            results = await asyncio.gather(*(asyncio.shield(asked) for asked, _ in joined), return_exceptions=True)
-            failed = next((result for result in results if isinstance(result, BaseException)), None)
-            if failed is not None:
-                raise failed
+            for _, topic, _ in joined:
+                await asyncio.shield(topic.ready)
         except asyncio.CancelledError:
             self._left(outlet)
             raise
         except Exception as error:  # noqa: BLE001  # a stream that cannot start says so, whatever it is
             self._fail(outlet, error)
 
-    def _join(self, kind: Kind, link: Link, key: str, called: Any) -> tuple[asyncio.Task[None], bool]:
-        """Use a subscription at the hub, which is made by the first; return its making, and whether it was there before."""
-        topic = self._topics.get((kind.name, key))
-        if topic is not None:
-            topic.users += 1
-            return topic.asked, True
-        self._memory.forget(kind, key)  # what came between the last one's leaving and the hub's knowing of it
-        arguments = () if called is None else (called,)
-        asked = self._tasks.start(link.subscribe(kind, *arguments), f"subscribe {kind.name} {key}", heard=True)
-        self._topics[kind.name, key] = _Topic(arguments, asked)
-        return asked, False
+    async def _found(self, wanted: Wanted) -> list[tuple[str, Any]]:
+        """Ask what a stream is about, again where the gateway cannot be reached now, as it is for connections."""
+        steps = None if self._pace is None else self._pace()
+        while True:
+            try:
+                return await wanted()
+            except FeedError as error:
+                failed = error
+            wait = None if steps is None else steps.failed(failed, asyncio.get_running_loop().time())
+            if wait is None:
+                raise failed
+            del failed
+            await asyncio.sleep(wait)
+
+    def _join(self, kind: Kind, link: Link, key: str, called: Any) -> tuple[Topic, bool]:
+        """Use a subscription at the hub, which is made by the first; return it, and whether it was there before."""
+        topic, before = self._topics.join(kind, key, called)
+        if not before:
+            self._memory.forget(kind, key)  # what came between the last one's leaving and the hub's knowing of it
+            if kind is TRADES:
+                self._gaps.subscribed(key)
+            self._start(topic, link)
+        return topic, before
+
+    def _start(self, topic: Topic, link: Link) -> None:
+        asking = self._topics.ask(topic, link)
+        if asking is not None:
+            asking.add_done_callback(partial(self._asked, topic))
+
+    def _asked(self, topic: Topic, asking: asyncio.Task[None]) -> None:
+        """End the streams of a subscription that is refused; ask for a new connection where there is no answer."""
+        error = None if asking.cancelled() else asking.exception()
+        if not isinstance(error, InvocationFailed) or self._topics.get(topic.kind, topic.key) is not topic:
+            return
+        if not error.answered and self._pace is not None:
+            self.request("reconnect", str(error))
+            return
+        self._topics.drop(topic)
+        if topic.kind is TRADES:
+            self._gaps.unsubscribed(topic.key)
+        if not topic.ready.done():
+            topic.ready.set_exception(error)
+        for outlet in [outlet for outlet in self._outlets if outlet.kind is topic.kind]:
+            if any(key == topic.key for key, _ in outlet.topics):
+                self._fail(outlet, error)
 
     def _linked(self) -> asyncio.Future[Link]:
         """Return the connection that is or will be open; the same for all who ask meanwhile."""
-        if self._opened is not None:
-            return self._opened
-        opened = self._opened = asyncio.get_running_loop().create_future()
-        opened.add_done_callback(_retrieved)
-
-        def on_next(link: Link) -> None:
-            self._connections += 1
-            self._memory = Memory()
-            link.to(self._route)
-            if not opened.done():
-                opened.set_result(link)
-
-        def on_error(error: Exception) -> None:
-            if not opened.done():
-                opened.set_exception(error)
-            if self._opened is opened:
-                self._lost(error)
-
-        self._connection = self._connect_once.subscribe(on_next, on_error)
-        return opened
-
-    def _route(self, kind: Kind, batch: Batch) -> None:
-        self._memory.take(kind, batch)
-        for outlet in [outlet for outlet in self._outlets if outlet.kind is kind]:
-            outlet.give(batch)
-
-    def _lost(self, error: Exception) -> None:
-        self._opened = self._connection = None
-        self._topics.clear()
-        self._leaving.clear()
-        outlets, self._outlets = self._outlets, {}
-        for outlet in outlets:
-            outlet.error(error)
+        if self._waiting is None:
+            self._waiting = asyncio.get_running_loop().create_future()
+            self._waiting.add_done_callback(_retrieved)
+            if self._link is not None:
+                self._waiting.set_result(self._link)
+            self._supervisor.start()
+        return self._waiting
 
     def _fail(self, outlet: Outlet, error: Exception) -> None:
         self._left(outlet)
@@ -199,50 +225,122 @@ class Hub:
             return
         del self._outlets[outlet]
         for key, _ in outlet.topics:
-            topic = self._topics.get((outlet.kind.name, key))
-            if topic is None:
-                continue
-            topic.users -= 1
-            if topic.users == 0:
-                del self._topics[outlet.kind.name, key]
-                self._memory.forget(outlet.kind, key)
-                self._leaving.append((outlet.kind, key, topic))
+            topic = self._topics.leave(outlet.kind, key)
+            if topic is not None:
+                self._memory.forget(topic.kind, key)
+                if topic.kind is TRADES:
+                    self._gaps.unsubscribed(key)
+                self._leaving.append(topic)
         if self._outlets:
             self._leave()
-        elif self._opened is not None:
+        elif self._waiting is not None:
             # In the loop's next turn, so that whoever goes from one stream to another keeps the connection.
-            loop = self._opened.get_loop()
+            loop = self._waiting.get_loop()
             if not loop.is_closed():
                 loop.call_soon(self._disconnect)
 
     def _leave(self) -> None:
         leaving, self._leaving = self._leaving, []
-        link = self.link
-        if link is not None:
-            for kind, key, topic in leaving:
-                self._tasks.start(self._unsubscribe(link, kind, topic), f"unsubscribe {kind.name} {key}")
-
-    async def _unsubscribe(self, link: Link, kind: Kind, topic: _Topic) -> None:
-        try:
-            await link.unsubscribe(kind, *topic.arguments)
-        except FeedError as error:
-            from loguru import logger
-
-            logger.warning("{}", error)
+        if self._link is not None:
+            for topic in leaving:
+                self._topics.leave_at(topic, self._link)
 
     def _disconnect(self) -> None:
         if self._outlets:
             self._leave()
             return
-        if self._connection is None:
-            return
-        opened, connection = self._opened, self._connection
-        self._opened = self._connection = None
+        self._supervisor.stop()
+        self._forget(None)
+
+    def _forget(self, error: Exception | None) -> None:
+        """Forget the connection, and all that was about it."""
+        waiting, self._waiting = self._waiting, None
+        self._link = None
         self._topics.clear()
         self._leaving.clear()
-        if opened is not None:
-            opened.cancel()
-        connection.dispose()
+        self._gaps.clear()
+        if waiting is not None and not waiting.done():
+            if error is None:
+                waiting.cancel()
+            else:
+                waiting.set_exception(error)
+
+    # What comes
+
+    def _route(self, link: Link, kind: Kind, batch: Batch) -> None:
+        if link is self._link:
+            self._give(kind, batch)
+
+    def _give(self, kind: Kind, batch: Batch) -> None:
+        if self._fresh:
+            self._fresh = False
+            self._supervisor.flows()
+        batch.number(self._counters.of(kind))
+        if kind is TRADES:
+            self._gaps.saw(batch)
+        else:
+            self._memory.take(kind, batch)
+        for outlet in [outlet for outlet in self._outlets if outlet.kind is kind]:
+            outlet.give(batch)
+
+    # What the supervisor asks for
+
+    async def opened(self, link: Link) -> None:
+        """Subscribe to everything on a new connection; what is refused ends its streams, and not the connection.
+
+        Raises:
+            FeedError: the connection was lost, or does not answer.
+        """
+        self._memory = Memory()
+        self._link, self._fresh = link, True
+        link.to(partial(self._route, link))
+        waiting = self._linked()
+        if not waiting.done():
+            waiting.set_result(link)
+        done = False
+        try:
+            await self._ask_all(link)
+            done = True
+        finally:
+            if not done:
+                self._waiting = self._link = None
+        self._gaps.resumed()
+
+    async def _ask_all(self, link: Link) -> None:
+        asked = [(topic, task) for topic in self._topics if (task := self._topics.ask(topic, link)) is not None]
+        # All are awaited, whichever fails, so that none is left to fail unheard.
+        results = await asyncio.gather(*(task for _, task in asked), return_exceptions=True)
+        for (topic, task), result in zip(asked, results, strict=True):
+            if isinstance(result, InvocationFailed) and result.answered:
+                self._asked(topic, task)
+            elif isinstance(result, FeedError):
+                raise result
+
+    def lost(self, error: ConnectionLost) -> None:
+        """Keep the streams, and say what they may miss."""
+        self._waiting = self._link = None
+        self._leaving.clear()
+        self._memory = Memory()
+        self._gaps.lost(error.cause)
+
+    def ended(self, error: Exception) -> None:
+        """End all streams with an error."""
+        outlets, self._outlets = self._outlets, {}
+        self._forget(error)
+        for outlet in outlets:
+            outlet.error(error)
+
+    async def probe(self, link: Link) -> None:
+        """Make sure that the hub answers.
+
+        Raises:
+            FeedError: it does not.
+        """
+        await link.probe()
+
+    async def rotate(self, old: Link, new: Link, ended: asyncio.Future[Any], patience: float) -> tuple[str, ...]:
+        """Go over from one connection to its successor."""
+        raise NotImplementedError
 
 
 def _retrieved(future: asyncio.Future[Link]) -> None:

@@ -29,6 +29,10 @@ class Batch(Protocol):
         """Return the elements, in the order of arrival."""
         ...
 
+    def number(self, counter: Counter) -> None:
+        """Give each its `seq`, where it has one, before anybody gets it."""
+        ...
+
 
 class Decodes(Protocol):
     """What turns messages into elements."""
@@ -43,7 +47,7 @@ class Decodes(Protocol):
         ...
 
 
-Making = Callable[[Callable[[str], str], Counter, Callable[[Undecoded], object], int], Decodes]
+Making = Callable[[Callable[[str], str], Callable[[Undecoded], object], int], Decodes]
 
 
 class Kind(NamedTuple):
@@ -56,7 +60,7 @@ class Kind(NamedTuple):
     events: tuple[str, ...]
     """By which names it comes; two were seen for depth."""
     decoder: Making
-    """Makes a decoder from: what contracts are called, the counter of `seq`, who hears of what cannot be read, the epoch."""
+    """Makes a decoder from: what contracts are called, who hears of what cannot be read, the epoch."""
 
 
 TRADES: Final = Kind("trades", "market", "ContractTrades", ("GatewayTrade",), Trades)

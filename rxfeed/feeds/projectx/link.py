@@ -6,12 +6,16 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from rxfeed.clock import Clock
-from rxfeed.errors import ConnectionLost
+from rxfeed.errors import ConnectionLost, InvocationFailed
 from rxfeed.feeds.signalr import Call, Connection, ConnectionStats
 from rxfeed.model import Undecoded
+from rxfeed.secret import Secret
 
 from .decode import Counter, DecoderStats
 from .kinds import LOGOUT, Batch, Decodes, Kind
+
+PROBE: Final = "RxfeedProbe"
+"""A method that no hub has: the answer is an error and changes nothing. A second Subscribe might bring everything twice."""
 
 Sink = Callable[[Kind, Batch], None]
 
@@ -42,6 +46,7 @@ class Link:
         counters: of the gateway.
         symbol_of: what contracts are called.
         reject: told of what cannot be read.
+        token: what it was opened with.
         on_lost: called once when the connection is over and was not closed by us.
     """
 
@@ -53,14 +58,16 @@ class Link:
         counters: Counters,
         symbol_of: Callable[[str], str],
         reject: Callable[[Undecoded], object],
+        token: Secret,
         on_lost: Callable[[ConnectionLost], object],
     ) -> None:
         self.epoch: Final = counters.epoch()
         """Which connection of the gateway it is: the first is 1."""
+        self.token: Final = token
         self._clock, self._reject, self._on_lost = clock, reject, on_lost
         self._decoders: dict[str, tuple[Kind, Decodes]] = {}
         for kind in kinds:
-            self._decoders[kind.name] = kind, kind.decoder(symbol_of, counters.of(kind), reject, self.epoch)
+            self._decoders[kind.name] = kind, kind.decoder(symbol_of, reject, self.epoch)
         self._connection: Connection | None = None
         self._sink: Sink | None = None
         self._over = False
@@ -105,6 +112,19 @@ class Link:
     async def unsubscribe(self, kind: Kind, *key: Any) -> None:
         """Ask the hub to stop; raises as `subscribe` does."""
         await self.connection.invoke(f"Unsubscribe{kind.method}", *key)
+
+    async def probe(self) -> None:
+        """Ask what every hub answers: a method that it has not, whose refusal comes behind all that was sent before.
+
+        Raises:
+            InvocationFailed: there was no answer in time.
+            ConnectionLost: the connection is over.
+        """
+        try:
+            await self.connection.invoke(PROBE)
+        except InvocationFailed as error:
+            if not error.answered:
+                raise
 
     async def close(self) -> None:
         """Close the connection; nobody is told of a loss."""

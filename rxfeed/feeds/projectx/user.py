@@ -167,13 +167,15 @@ class Events(Generic[U]):
         """Return the events, in the order of arrival."""
         return self._rows
 
+    def number(self, counter: Counter) -> None:
+        """Do nothing: these have no `seq`."""
+
 
 class UserDecoder(Generic[U]):
     """Turns the messages of one event into what they tell. Rows only: there are few of them.
 
     Args:
         symbol_of: what a contract is called.
-        counter: not used: these have no `seq`.
         reject: told of each element that cannot be read.
         epoch: not used.
     """
@@ -273,21 +275,21 @@ SymbolOf = Callable[[str], str]
 OnReject = Callable[[Undecoded], object]
 
 
-def accounts(symbol_of: SymbolOf, _counter: Counter, reject: OnReject, _epoch: int) -> UserDecoder[Account]:
+def accounts(symbol_of: SymbolOf, reject: OnReject, _epoch: int) -> UserDecoder[Account]:
     """Return a decoder of GatewayUserAccount."""
     return UserDecoder("GatewayUserAccount", Account, _account, symbol_of, reject)
 
 
-def positions(symbol_of: SymbolOf, _counter: Counter, reject: OnReject, _epoch: int) -> UserDecoder[Position]:
+def positions(symbol_of: SymbolOf, reject: OnReject, _epoch: int) -> UserDecoder[Position]:
     """Return a decoder of GatewayUserPosition."""
     return UserDecoder("GatewayUserPosition", _Position, _position, symbol_of, reject)
 
 
-def orders(symbol_of: SymbolOf, _counter: Counter, reject: OnReject, _epoch: int) -> UserDecoder[Order]:
+def orders(symbol_of: SymbolOf, reject: OnReject, _epoch: int) -> UserDecoder[Order]:
     """Return a decoder of GatewayUserOrder."""
     return UserDecoder("GatewayUserOrder", _Order, _order, symbol_of, reject)
 
 
-def fills(symbol_of: SymbolOf, _counter: Counter, reject: OnReject, _epoch: int) -> UserDecoder[Fill]:
+def fills(symbol_of: SymbolOf, reject: OnReject, _epoch: int) -> UserDecoder[Fill]:
     """Return a decoder of GatewayUserTrade."""
     return UserDecoder("GatewayUserTrade", _Fill, _fill, symbol_of, reject)

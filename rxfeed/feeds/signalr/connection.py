@@ -151,7 +151,8 @@ class Connection:
         finally:
             self._waiting.pop(key, None)
         if completion is None:
-            raise InvocationFailed(f"{target} was not answered in {self._timing.answer:g} s by {self.name}", target)
+            text = f"{target} was not answered in {self._timing.answer:g} s by {self.name}"
+            raise InvocationFailed(text, target, answered=False)
         self._answered += 1
         self._round_trip = self._loop.time() - sent
         if completion.error is not None:

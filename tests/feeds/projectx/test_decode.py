@@ -4,11 +4,12 @@ import json
 from datetime import datetime
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rxfeed.feeds.projectx.decode import Counter, Decoder, Depths, Quotes, Trades
+from rxfeed.feeds.projectx.decode import Counter, Decoder, Depths, Drained, Quotes, Trades
 from rxfeed.model import UNKNOWN_TIME, Depth, DepthKind, Quote, Side, Tick, Undecoded
 
 MNQ, MES = "CON.F.US.MNQ.Z26", "CON.F.US.MES.Z26"
@@ -23,7 +24,7 @@ def event(target: str, *arguments: Any) -> bytes:
 
 def decoder(kind: type[Decoder[Any]], **options: Any) -> tuple[Any, list[Undecoded]]:
     rejects: list[Undecoded] = []
-    return kind(lambda contract: contract.split(".")[3], Counter(), rejects.append, **options), rejects
+    return kind(lambda contract: contract.split(".")[3], rejects.append, **options), rejects
 
 
 def trade(**changed: Any) -> dict[str, Any]:
@@ -60,6 +61,7 @@ def shaped(contract: str, data: list[dict[str, Any]], shape: str) -> list[bytes]
 def test_every_element_of_every_shape_is_a_tick(messages: list[tuple[str, list[dict[str, Any]], str]]) -> None:
     trades, rejects = decoder(Trades)
     drained = trades.drain([record for message in messages for record in shaped(*message)], NOW)
+    drained.number(Counter())
     sides: dict[Any, int] = {0: Side.BUY, 1: Side.SELL}
     wanted = [(contract, each) for contract, data, _ in messages for each in data]
     expected = [
@@ -94,7 +96,7 @@ def test_a_bad_element_is_rejected_alone(bad: Any, reason: str, at: int) -> None
     data = [trade(price=1.0), trade(price=2.0)]
     data.insert(at, bad)
     drained = trades.drain([event("GatewayTrade", MNQ, data), event("GatewayTrade", MNQ, [trade(price=3.0)])], NOW)
-    assert [(tick.price, tick.seq) for tick in drained.rows()] == [(1.0, 1), (2.0, 2), (3.0, 3)]
+    assert [(tick.price, tick.seq) for tick in drained.rows()] == [(1.0, 0), (2.0, 0), (3.0, 0)]
     assert drained.frame().rows() == drained.rows()
     (reject,) = rejects
     assert reason in reject.reason
@@ -146,6 +148,7 @@ def test_quotes_say_what_changed_and_nothing_else() -> None:
         {"symbol": "F.US.MNQ", "lastPrice": 0},
     ]
     drained = quotes.drain([event("GatewayQuote", MNQ, each) for each in sent], NOW)
+    drained.number(Counter())
     assert drained.rows() == [
         Quote("MNQ", TIME, 2100.0, 2100.5, None, None, 2100.25, 12, 1, NOW),
         Quote("MNQ", TIME, 2100.25, None, None, None, None, None, 2, NOW),
@@ -162,6 +165,7 @@ def test_depth_sets_levels_and_resets_and_counts_what_is_no_level() -> None:
     ]
     data[-1]["price"] = None
     drained = depths.drain([event("GatewayDepth", MNQ, data)], NOW)
+    drained.number(Counter())
     level, reset = int(DepthKind.LEVEL), int(DepthKind.RESET)
     buy, sell = int(Side.BUY), int(Side.SELL)
     expected = [(reset, 0, None, 0)] + [(level, side, 5.0, 3) for side in (sell, buy, sell, buy, buy, sell)]
@@ -178,7 +182,24 @@ def test_depth_sets_levels_and_resets_and_counts_what_is_no_level() -> None:
 def test_numbers_go_on_from_drain_to_drain() -> None:
     trades, _ = decoder(Trades)
     record = event("GatewayTrade", MNQ, [trade(), trade()])
-    assert [tick.seq for _ in range(3) for tick in trades.drain([record], NOW).rows()] == [1, 2, 3, 4, 5, 6]
+    counter, seqs = Counter(), []
+    for _ in range(3):
+        drained = trades.drain([record], NOW)
+        assert [tick.seq for tick in drained.rows()] == [0, 0]  # whoever looks before it is known what comes out
+        drained.number(counter)
+        assert [tick.seq for tick in drained.rows()] == drained.frame().df["seq"].to_list()
+        seqs += [tick.seq for tick in drained.rows()]
+    assert seqs == [1, 2, 3, 4, 5, 6]
+
+
+def test_rows_become_a_drain_again() -> None:
+    trades, _ = decoder(Trades)
+    rows = trades.drain([event("GatewayTrade", MNQ, [trade(), trade(price=1.0)])], NOW).rows()
+    drained = Drained.of_rows(Tick, rows)
+    drained.number(Counter())
+    assert drained.rows() == [msgspec.structs.replace(row, seq=seq) for seq, row in enumerate(rows, 1)]
+    assert drained.frame().rows() == drained.rows()
+    assert (drained.received, list(drained.times), drained.of) == (NOW, [TIME, TIME], {"MNQ"})
 
 
 def test_a_drain_of_nothing_is_nothing() -> None:

@@ -17,8 +17,10 @@ def quotes(*said: str) -> list[bytes]:
 
 
 def test_what_was_quoted_before_everybody_left_is_forgotten_in_every_part() -> None:
-    memory, decoder = Memory(), Quotes(str, Counter(), print)
-    memory.take(QUOTES, decoder.drain(quotes('"bestBid":100.0,"bestAsk":100.25', '"lastPrice":100.0'), 5))
+    memory, decoder = Memory(), Quotes(str, print)
+    said = decoder.drain(quotes('"bestBid":100.0,"bestAsk":100.25', '"lastPrice":100.0'), 5)
+    said.number(Counter())
+    memory.take(QUOTES, said)
     (whole,) = memory.of(QUOTES, "C", 7)
     assert (whole.bid, whole.ask, whole.last, whole.received, whole.seq) == (100.0, 100.25, 100.0, 7, 2)
     memory.forget(QUOTES, "C")
@@ -29,7 +31,7 @@ def test_what_was_quoted_before_everybody_left_is_forgotten_in_every_part() -> N
 
 
 def test_a_book_is_forgotten_until_its_next_reset() -> None:
-    memory, decoder = Memory(), Depths(str, Counter(), print, 3)
+    memory, decoder = Memory(), Depths(str, print, 3)
     level = '{"type":2,"price":1.5,"volume":4,%s}' % (TIME % 1)
     reset = '{"type":6,%s}' % (TIME % 0)
     event = '{"type":1,"target":"GatewayDepth","arguments":["C",[%s]]}'

@@ -71,6 +71,7 @@ def live(use: Callable[[World], Awaitable[T]], *, gateway: dict[str, Any] | None
             given: dict[str, Any] = {
                 "credentials": Credentials("somebody", Secret(KEY)), "deployment": deployment(f"http://{HOST}"),
                 "session": simulation.network.session, "clock": simulation.clock, "random": simulation.random,
+                "reconnect": None,  # the first error ends the streams, unless a test says otherwise
             }  # fmt: skip
             try:
                 async with Gateway(**(given | (gateway or {}))) as opened:
