@@ -162,6 +162,7 @@ class Spy:
         self.next = 0.0
         self.told: list[Any] = []
         self.flying = 0
+        self.begun = asyncio.Event()
 
     def delay(self) -> float:
         return max(0.0, self.next - asyncio.get_running_loop().time())
@@ -169,6 +170,7 @@ class Spy:
     def attempt(self) -> Attempt:
         assert self.flying == 0
         self.flying += 1
+        self.begun.set()
         self.next = asyncio.get_running_loop().time() + 20
         spy = self
 
@@ -205,9 +207,9 @@ def test_the_attempt_policy_is_asked_before_and_told_after_each_attempt() -> Non
         assert spy.told[5:] == []
         await asyncio.sleep(10)
         assert spy.told[5:] == ["succeeded"]  # it brings nothing, and is called healthy after 10 s
+        spy.begun.clear()
         world.network.cut(HOST)
-        while not spy.flying:
-            await asyncio.sleep(0.1)
+        await spy.begun.wait()
         heard.dispose()
         await asyncio.sleep(1)
         assert spy.told[6:] == ["abandoned"]
