@@ -79,6 +79,7 @@ class Hub:
         self._gaps = Interruptions(clock, told)
         self._link: Link | None = None
         self._waiting: asyncio.Future[Link] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._fresh = False
         self._closed = False
         self._pace = None if reconnect is None else partial(Steps, reconnect.retries(random))
@@ -212,6 +213,7 @@ class Hub:
             self._waiting.add_done_callback(_retrieved)
             if self._link is not None:
                 self._waiting.set_result(self._link)
+            self._loop = self._waiting.get_loop()
             self._supervisor.start()
         return self._waiting
 
@@ -233,11 +235,9 @@ class Hub:
                 self._leaving.append(topic)
         if self._outlets:
             self._leave()
-        elif self._waiting is not None:
+        elif self._supervisor.running and self._loop is not None and not self._loop.is_closed():
             # In the loop's next turn, so that whoever goes from one stream to another keeps the connection.
-            loop = self._waiting.get_loop()
-            if not loop.is_closed():
-                loop.call_soon(self._disconnect)
+            self._loop.call_soon(self._disconnect)
 
     def _leave(self) -> None:
         leaving, self._leaving = self._leaving, []
