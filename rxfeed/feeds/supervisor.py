@@ -34,6 +34,8 @@ class Linked(Protocol):
 
 L = TypeVar("L", bound=Linked)
 L_contra = TypeVar("L_contra", bound=Linked, contravariant=True)
+Ends = tuple[asyncio.Future[Any], asyncio.Future[Any]]
+"""Done when an old connection has ended, and when its successor has."""
 Request = Literal["rotate", "reconnect", "probe"]
 """A successor beside the old connection; a new connection after it; a question whether it is alive."""
 
@@ -65,8 +67,8 @@ class Supervised(Protocol[L_contra]):
         """Whether a connection was made with what is no longer the newest token."""
         ...
 
-    async def rotate(self, old: L_contra, new: L_contra, ended: asyncio.Future[Any], patience: float) -> tuple[str, ...]:
-        """Go over from one connection to its successor, within `patience` seconds.
+    async def rotate(self, old: L_contra, new: L_contra, ended: Ends, patience: float) -> tuple[str, ...]:
+        """Go over from one connection to its successor, within `patience` seconds; `ended` tells of the end of either.
 
         Returns:
             Symbols whose trades could not be matched. From now on nothing is taken from the old one.
@@ -418,7 +420,8 @@ class Supervisor(Generic[L]):
         try:
             successor = new = opening.result()
             opened = loop.time()
-            uncertain = await self._of.rotate(old.link, successor.link, old.ended, self._settings.seconds("rotation"))
+            ends = old.ended, successor.ended
+            uncertain = await self._of.rotate(old.link, successor.link, ends, self._settings.seconds("rotation"))
             if old.ended.done() and loop.time() - opened <= _SOON:
                 self._hurry(old.ended.result())
         except _Over:

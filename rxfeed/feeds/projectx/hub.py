@@ -23,13 +23,17 @@ from rxfeed.feeds.retrying import Steps
 from rxfeed.feeds.supervisor import Request, Supervisor
 from rxfeed.feeds.tasks import Tasks
 from rxfeed.frame import Frame
+from rxfeed.kernels.splice import Splice
 from rxfeed.runs import RunObservable
+from rxfeed.times import SECOND
 
 from .interruptions import Interruptions
-from .kinds import TRADES, Batch, HubName, Kind
+from .kinds import DEPTH, KINDS, QUOTES, TRADES, Batch, HubName, Kind
 from .link import Counters, Link
 from .memory import Memory
 from .outlet import Outlet
+from .overlap import Overlap
+from .stages import DepthStage, EventsStage, QuotesStage, Stage, TradesStage
 from .topics import Topic, Topics
 
 Wanted = Callable[[], Awaitable[list[tuple[str, Any]]]]
@@ -77,6 +81,9 @@ class Hub:
         self._leaving: list[Topic] = []  # of nobody any more, and still to be unsubscribed from
         self._memory = Memory()
         self._gaps = Interruptions(clock, told)
+        self._stages: dict[str, list[Stage]] = {kind.name: [] for kind in KINDS}
+        self._overlap: Overlap | None = None
+        self._slack = SECOND
         self._link: Link | None = None
         self._waiting: asyncio.Future[Link] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -188,6 +195,11 @@ class Hub:
         asking = self._topics.ask(topic, link)
         if asking is not None:
             asking.add_done_callback(partial(self._asked, topic))
+        if self._overlap is not None:
+            stage = self._overlap.stages.get(topic.kind.name)
+            if stage is not None:
+                stage.add(topic.key, self._gaps.last(topic.key) if topic.kind is TRADES else None)
+            self._overlap.ask(topic)
 
     def _asked(self, topic: Topic, asking: asyncio.Task[None]) -> None:
         """End the streams of a subscription that is refused; ask for a new connection where there is no answer."""
@@ -244,6 +256,8 @@ class Hub:
         if self._link is not None:
             for topic in leaving:
                 self._topics.leave_at(topic, self._link)
+                if self._overlap is not None:
+                    self._overlap.drop(topic)
 
     def _disconnect(self) -> None:
         if self._outlets:
@@ -258,6 +272,8 @@ class Hub:
         self._link = None
         self._topics.clear()
         self._leaving.clear()
+        for stages in self._stages.values():
+            stages.clear()
         self._gaps.clear()
         if waiting is not None and not waiting.done():
             if error is None:
@@ -268,8 +284,26 @@ class Hub:
     # What comes
 
     def _route(self, link: Link, kind: Kind, batch: Batch) -> None:
+        overlap = self._overlap
         if link is self._link:
-            self._give(kind, batch)
+            stages = self._stages[kind.name]
+            if not stages:
+                self._give(kind, batch)
+                return
+            self._through(kind, stages, batch.rows())
+            self._stages[kind.name] = [stage for stage in stages if not stage.done]
+        elif overlap is not None and link is overlap.new:
+            overlap.stages[kind.name].shadow(batch.rows())
+        if overlap is not None:
+            overlap.moved()
+
+    def _through(self, kind: Kind, stages: list[Stage], rows: list[Any]) -> None:
+        """Send rows through stages, one behind the other, and give what comes out."""
+        for stage in stages:
+            rows = stage.live(rows)
+            self._gaps.uncertain(stage.gaps())
+        if rows:
+            self._give(kind, kind.batch(rows))
 
     def _give(self, kind: Kind, batch: Batch) -> None:
         if self._fresh:
@@ -318,6 +352,7 @@ class Hub:
 
     def lost(self, error: ConnectionLost) -> None:
         """Keep the streams, and say what they may miss."""
+        self._flush()
         self._waiting = self._link = None
         self._leaving.clear()
         self._memory = Memory()
@@ -338,9 +373,80 @@ class Hub:
         """
         await link.probe()
 
-    async def rotate(self, old: Link, new: Link, ended: asyncio.Future[Any], patience: float) -> tuple[str, ...]:
-        """Go over from one connection to its successor."""
-        raise NotImplementedError
+    async def rotate(
+        self, old: Link, new: Link, ended: tuple[asyncio.Future[Any], asyncio.Future[Any]], patience: float
+    ) -> tuple[str, ...]:
+        """Go over from one connection to its successor; what is subscribed to meanwhile is asked for on both.
+
+        Returns:
+            The symbols of which trades may be missing.
+
+        Raises:
+            FeedError: it did not become certain where the two meet; the old one is kept.
+        """
+        topics = [topic for topic in self._topics if topic.kind.hub == self.name]
+        stages = {kind.name: self._stage(kind, topics) for kind in KINDS if kind.hub == self.name}
+        overlap = self._overlap = Overlap(old, new, stages, self._topics, self._late)
+        for name, stage in stages.items():
+            self._stages[name].append(stage)
+        new.to(partial(self._route, new))
+        certain = False
+        try:
+            await overlap.certain(ended, patience)
+            certain = True
+        finally:
+            self._overlap = None
+            if not certain:
+                for stage in stages.values():
+                    stage.abort()
+        return self._hand_over(overlap)
+
+    def _stage(self, kind: Kind, topics: list[Topic]) -> Stage:
+        keys = [topic.key for topic in topics if topic.kind is kind]
+        if kind is TRADES:
+            return TradesStage(Splice(keys, slack=self._slack, since={key: self._gaps.last(key) for key in keys}))
+        if kind is QUOTES:
+            return QuotesStage(keys)
+        if kind is DEPTH:
+            return DepthStage(keys)
+        return EventsStage()
+
+    def _hand_over(self, overlap: Overlap) -> tuple[str, ...]:
+        self._link, self._waiting = overlap.new, None
+        uncertain: list[str] = []
+        for kind in KINDS:
+            stage = overlap.stages.get(kind.name)
+            if stage is None:
+                continue
+            earlier = self._stages[kind.name][:-1]
+            self._stages[kind.name] = [stage]
+            self._end(kind, earlier, [stage])
+            rows = stage.handover()
+            gaps = stage.gaps()
+            uncertain += [gap.symbol for gap in gaps]
+            self._gaps.uncertain(gaps)
+            if rows:
+                self._give(kind, kind.batch(rows))
+            if isinstance(stage, TradesStage):
+                self._slack = stage.slack
+        return tuple(dict.fromkeys(uncertain))
+
+    def _late(self, kind: Kind, rows: list[Any]) -> None:
+        self._gaps.uncertain(self._stages[kind.name][-1].gaps())
+        self._give(kind, kind.batch(rows))
+
+    def _flush(self) -> None:
+        """Give what stages hold, since what they were fed by has ended."""
+        for kind in KINDS:
+            stages, self._stages[kind.name] = self._stages[kind.name], []
+            self._end(kind, stages, [])
+
+    def _end(self, kind: Kind, stages: list[Stage], rest: list[Stage]) -> None:
+        for at, stage in enumerate(stages):
+            rows = stage.lost()
+            self._gaps.uncertain(stage.gaps())
+            if rows:
+                self._through(kind, stages[at + 1 :] + rest, rows)
 
 
 def _retrieved(future: asyncio.Future[Link]) -> None:

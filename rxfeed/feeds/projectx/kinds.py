@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, Literal, NamedTuple, Protocol
 
 from rxfeed.feeds.projectx import user
-from rxfeed.feeds.projectx.decode import Counter, DecoderStats, Depths, Quotes, Trades
-from rxfeed.model import Undecoded
+from rxfeed.feeds.projectx.decode import Counter, DecoderStats, Depths, Drained, Quotes, Trades
+from rxfeed.model import Depth, Quote, Tick, Undecoded
 
 HubName = Literal["market", "user"]
 
@@ -59,17 +60,20 @@ class Kind(NamedTuple):
     """The hub's method, after `Subscribe` or `Unsubscribe`."""
     events: tuple[str, ...]
     """By which names it comes; two were seen for depth."""
+    batch: Callable[[list[Any]], Batch]
+    """Makes rows one batch again."""
     decoder: Making
     """Makes a decoder from: what contracts are called, who hears of what cannot be read, the epoch."""
 
 
-TRADES: Final = Kind("trades", "market", "ContractTrades", ("GatewayTrade",), Trades)
-QUOTES: Final = Kind("quotes", "market", "ContractQuotes", ("GatewayQuote",), Quotes)
-DEPTH: Final = Kind("depth", "market", "ContractMarketDepth", ("GatewayDepth", "GatewayMarketDepth"), Depths)
-ACCOUNTS: Final = Kind("accounts", "user", "Accounts", ("GatewayUserAccount",), user.accounts)
-ORDERS: Final = Kind("orders", "user", "Orders", ("GatewayUserOrder",), user.orders)
-POSITIONS: Final = Kind("positions", "user", "Positions", ("GatewayUserPosition",), user.positions)
-FILLS: Final = Kind("fills", "user", "Trades", ("GatewayUserTrade",), user.fills)
+_Ticks, _Quotes, _Depths = (partial(Drained[Any].of_rows, kind) for kind in (Tick, Quote, Depth))
+TRADES: Final = Kind("trades", "market", "ContractTrades", ("GatewayTrade",), _Ticks, Trades)
+QUOTES: Final = Kind("quotes", "market", "ContractQuotes", ("GatewayQuote",), _Quotes, Quotes)
+DEPTH: Final = Kind("depth", "market", "ContractMarketDepth", ("GatewayDepth", "GatewayMarketDepth"), _Depths, Depths)
+ACCOUNTS: Final = Kind("accounts", "user", "Accounts", ("GatewayUserAccount",), user.events, user.accounts)
+ORDERS: Final = Kind("orders", "user", "Orders", ("GatewayUserOrder",), user.events, user.orders)
+POSITIONS: Final = Kind("positions", "user", "Positions", ("GatewayUserPosition",), user.events, user.positions)
+FILLS: Final = Kind("fills", "user", "Trades", ("GatewayUserTrade",), user.events, user.fills)
 
 KINDS: Final = (TRADES, QUOTES, DEPTH, ACCOUNTS, ORDERS, POSITIONS, FILLS)
 LOGOUT: Final = "GatewayLogout"

@@ -171,6 +171,15 @@ class Events(Generic[U]):
         """Do nothing: these have no `seq`."""
 
 
+def events(rows: list[U]) -> Events[U]:
+    """Return events as if they had come together."""
+    return Events(rows, [_key(row) for row in rows])
+
+
+def _key(row: Account | Position | Order | Fill) -> str:
+    return str(row.id if isinstance(row, Account) else row.account)
+
+
 class UserDecoder(Generic[U]):
     """Turns the messages of one event into what they tell. Rows only: there are few of them.
 
@@ -210,7 +219,7 @@ class UserDecoder(Generic[U]):
                     self._bad(told(data), str(error), received)
                     continue
                 rows.append(row)
-                keys.append(str(row.id if isinstance(row, Account) else row.account))
+                keys.append(_key(row))
         self._messages += len(records)
         self._emitted += len(rows)
         return Events(rows, keys)
