@@ -27,6 +27,7 @@ from rxfeed.kernels.splice import Splice
 from rxfeed.runs import RunObservable
 from rxfeed.times import SECOND
 
+from .chains import Chains
 from .interruptions import Interruptions
 from .kinds import DEPTH, KINDS, QUOTES, TRADES, Batch, HubName, Kind
 from .link import Counters, Link
@@ -38,6 +39,10 @@ from .topics import Topic, Topics
 
 Wanted = Callable[[], Awaitable[list[tuple[str, Any]]]]
 """Finds out what a stream is about: pairs of a key, as elements carry it, and what the hub calls it."""
+
+
+MOST_SLACK: Final = 10 * SECOND
+"""A tape that once stepped further back, as when the gateway's clock was set, must not make every later change uncertain."""
 
 
 class HubStats(NamedTuple):
@@ -81,7 +86,7 @@ class Hub:
         self._leaving: list[Topic] = []  # of nobody any more, and still to be unsubscribed from
         self._memory = Memory()
         self._gaps = Interruptions(clock, told)
-        self._stages: dict[str, list[Stage]] = {kind.name: [] for kind in KINDS}
+        self._chains = Chains(lambda kind, rows: self._give(kind, kind.batch(rows)), self._gaps.uncertain)
         self._overlap: Overlap | None = None
         self._slack = SECOND
         self._link: Link | None = None
@@ -272,8 +277,7 @@ class Hub:
         self._link = None
         self._topics.clear()
         self._leaving.clear()
-        for stages in self._stages.values():
-            stages.clear()
+        self._chains.clear()
         self._gaps.clear()
         if waiting is not None and not waiting.done():
             if error is None:
@@ -286,24 +290,14 @@ class Hub:
     def _route(self, link: Link, kind: Kind, batch: Batch) -> None:
         overlap = self._overlap
         if link is self._link:
-            stages = self._stages[kind.name]
-            if not stages:
+            if self._chains.clear_of(kind):
                 self._give(kind, batch)
                 return
-            self._through(kind, stages, batch.rows())
-            self._stages[kind.name] = [stage for stage in stages if not stage.done]
+            self._chains.live(kind, batch.rows())
         elif overlap is not None and link is overlap.new:
             overlap.stages[kind.name].shadow(batch.rows())
         if overlap is not None:
             overlap.moved()
-
-    def _through(self, kind: Kind, stages: list[Stage], rows: list[Any]) -> None:
-        """Send rows through stages, one behind the other, and give what comes out."""
-        for stage in stages:
-            rows = stage.live(rows)
-            self._gaps.uncertain(stage.gaps())
-        if rows:
-            self._give(kind, kind.batch(rows))
 
     def _give(self, kind: Kind, batch: Batch) -> None:
         if self._fresh:
@@ -352,7 +346,7 @@ class Hub:
 
     def lost(self, error: ConnectionLost) -> None:
         """Keep the streams, and say what they may miss."""
-        self._flush()
+        self._chains.flush()
         self._waiting = self._link = None
         self._leaving.clear()
         self._memory = Memory()
@@ -384,11 +378,9 @@ class Hub:
         Raises:
             FeedError: it did not become certain where the two meet; the old one is kept.
         """
-        topics = [topic for topic in self._topics if topic.kind.hub == self.name]
-        stages = {kind.name: self._stage(kind, topics) for kind in KINDS if kind.hub == self.name}
-        overlap = self._overlap = Overlap(old, new, stages, self._topics, self._late)
-        for name, stage in stages.items():
-            self._stages[name].append(stage)
+        stages = {kind.name: self._stage(kind) for kind in KINDS if kind.hub == self.name}
+        overlap = self._overlap = Overlap(old, new, stages, self._topics, self._chains.late)
+        self._chains.begin(stages)
         new.to(partial(self._route, new))
         certain = False
         try:
@@ -399,10 +391,14 @@ class Hub:
             if not certain:
                 for stage in stages.values():
                     stage.abort()
-        return self._hand_over(overlap)
+        self._link, self._waiting = new, None
+        uncertain = self._chains.hand_over(stages)
+        seen = (stage.slack for stage in stages.values() if isinstance(stage, TradesStage))
+        self._slack = min(max(self._slack, *seen, 0), MOST_SLACK)
+        return uncertain
 
-    def _stage(self, kind: Kind, topics: list[Topic]) -> Stage:
-        keys = [topic.key for topic in topics if topic.kind is kind]
+    def _stage(self, kind: Kind) -> Stage:
+        keys = [topic.key for topic in self._topics if topic.kind is kind]
         if kind is TRADES:
             return TradesStage(Splice(keys, slack=self._slack, since={key: self._gaps.last(key) for key in keys}))
         if kind is QUOTES:
@@ -410,43 +406,6 @@ class Hub:
         if kind is DEPTH:
             return DepthStage(keys)
         return EventsStage()
-
-    def _hand_over(self, overlap: Overlap) -> tuple[str, ...]:
-        self._link, self._waiting = overlap.new, None
-        uncertain: list[str] = []
-        for kind in KINDS:
-            stage = overlap.stages.get(kind.name)
-            if stage is None:
-                continue
-            earlier = self._stages[kind.name][:-1]
-            self._stages[kind.name] = [stage]
-            self._end(kind, earlier, [stage])
-            rows = stage.handover()
-            gaps = stage.gaps()
-            uncertain += [gap.symbol for gap in gaps]
-            self._gaps.uncertain(gaps)
-            if rows:
-                self._give(kind, kind.batch(rows))
-            if isinstance(stage, TradesStage):
-                self._slack = stage.slack
-        return tuple(dict.fromkeys(uncertain))
-
-    def _late(self, kind: Kind, rows: list[Any]) -> None:
-        self._gaps.uncertain(self._stages[kind.name][-1].gaps())
-        self._give(kind, kind.batch(rows))
-
-    def _flush(self) -> None:
-        """Give what stages hold, since what they were fed by has ended."""
-        for kind in KINDS:
-            stages, self._stages[kind.name] = self._stages[kind.name], []
-            self._end(kind, stages, [])
-
-    def _end(self, kind: Kind, stages: list[Stage], rest: list[Stage]) -> None:
-        for at, stage in enumerate(stages):
-            rows = stage.lost()
-            self._gaps.uncertain(stage.gaps())
-            if rows:
-                self._through(kind, stages[at + 1 :] + rest, rows)
 
 
 def _retrieved(future: asyncio.Future[Link]) -> None:
