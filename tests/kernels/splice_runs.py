@@ -15,7 +15,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 from rxfeed.kernels.splice import Splice
-from rxfeed.model import Gap, Tick
+from rxfeed.model import ONGOING, Gap, Tick
 
 US, MS = 1_000, 1_000_000
 NEVER = 1 << 62
@@ -63,7 +63,7 @@ class Verdict(NamedTuple):
 
 def setting(rng: Random) -> Setting:
     """Draw what a run is like."""
-    length = rng.choice([20, 60, 200]) * MS
+    length = rng.choice([10, 20, 50]) * MS
     step = rng.choice([0, 0, 50 * US, 1 * MS, 5 * MS])
     slack = rng.choice([step, step, 2 * step, 5 * MS, 20 * MS])
     pace = {"BUSY": rng.choice([100, 200, 1000]) * US}
@@ -236,6 +236,8 @@ class World:
             return
         self.over[side] = True
         self.take(self.splice.old_lost() if side == "old" else self.splice.new_lost())
+        if self.over["old"] and self.over["new"]:  # the loss of a feed, which its hub tells of
+            self.gaps += [Gap(symbol, top - self.s.slack, ONGOING, "lost") for symbol, top in self.tops().items()]
 
     def take(self, ticks: list[Tick]) -> None:
         if self.splice is not None:

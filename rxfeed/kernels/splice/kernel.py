@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from rxfeed.model import Gap, Tick
 from rxfeed.times import SECOND
 
-from .contract import OVER, Contract, Cut, Steps
+from .contract import JOINING, OVER, Contract, Cut
+from .joining import Steps
 
 Mark = Mapping[str, tuple[int, int]]
 """How much had come of each contract when a question was sent; see `Splice.mark`."""
@@ -23,7 +24,7 @@ class Splice:
     It is certain of a contract when
 
     - both have said the same trades, in the same order, over a stretch of event time longer than the largest step back
-      (`slack`): the theorem is in `Contract._proven`; or
+      (`slack`): `Joining` has the proof; or
     - Completions tell so: new has subscribed, old has answered a question that was sent after that, and of the places
       that this leaves the trades rule out all but one. So it is with every contract that is quiet.
 
@@ -121,13 +122,13 @@ class Splice:
     def new_subscribed(self, symbol: str) -> list[Tick]:
         """Take that Subscribe's Completion has come on new; return what comes out."""
         contract = self._contracts.get(symbol)
-        if contract is not None:
-            contract.new_subscribed()
+        if contract is not None and contract.stage == JOINING:
+            contract.joining.subscribed()
         return []
 
     def mark(self) -> Mark:
         """Return what to hand to `old_answered` or `new_answered` about a question that is sent now."""
-        return {symbol: contract.mark() for symbol, contract in self._contracts.items()}
+        return {symbol: contract.joining.mark() for symbol, contract in self._contracts.items()}
 
     def old_answered(self, symbol: str, mark: Mark | None = None) -> list[Tick]:
         """Take that old has answered; return what comes out.
@@ -138,8 +139,9 @@ class Splice:
         """
         out: list[Tick] = []
         contract = self._contracts.get(symbol)
-        if contract is not None:
-            contract.old_answered(None if mark is None else mark.get(symbol), out)
+        if contract is not None and contract.stage == JOINING:
+            if contract.joining.old_answered(None if mark is None else mark.get(symbol)):
+                contract.judge(out)
             self._pending = None
         return out
 
@@ -155,8 +157,9 @@ class Splice:
         """
         out: list[Tick] = []
         contract = self._contracts.get(symbol)
-        if contract is not None and symbol in mark:
-            contract.new_answered(mark[symbol], out)
+        if contract is not None and contract.stage == JOINING and symbol in mark:
+            contract.joining.new_answered(mark[symbol])
+            contract.judge(out)
             self._pending = None
         return out
 
@@ -192,11 +195,10 @@ class Splice:
         return []
 
     def _lose_new(self, *, keep: bool) -> None:
-        if self._new_ended:
-            return
-        self._new_ended = True
-        for contract in self._contracts.values():
-            contract.lose_new(keep=keep)
+        if not self._new_ended:
+            self._new_ended = True
+            for contract in self._contracts.values():
+                contract.lose_new(keep=keep)
 
     def _took(self, count: int) -> None:
         self._pending = None
@@ -247,7 +249,7 @@ class Splice:
     @property
     def mismatched(self) -> frozenset[str]:
         """The pending contracts whose trades on new are not among old's, as far as can be told."""
-        return frozenset(s for s, contract in self._contracts.items() if contract.how is None and contract.mismatched)
+        return frozenset(s for s, contract in self._contracts.items() if contract.how is None and contract.joining.mismatched)
 
     @property
     def slack(self) -> int:
