@@ -43,7 +43,11 @@ class Setting(NamedTuple):
     pace: dict[str, int]
     """Mean time between trades, by symbol."""
     length: int
+    completions: bool
+    """Whether the client hears and asks."""
     ask_again: bool
+    lag: int
+    """How far new's server is behind old's: then new says what old had said before."""
     old_dies: int
     new_dies: int
     timeout: int
@@ -63,10 +67,12 @@ class Verdict(NamedTuple):
 
 def setting(rng: Random) -> Setting:
     """Draw what a run is like."""
-    length = rng.choice([10, 20, 50]) * MS
-    step = rng.choice([0, 0, 50 * US, 1 * MS, 5 * MS])
-    slack = rng.choice([step, step, 2 * step, 5 * MS, 20 * MS])
-    pace = {"BUSY": rng.choice([100, 200, 1000]) * US}
+    lagging = rng.random() < 0.1
+    scale = 40 if lagging else 1  # a splice needs some time to find out
+    length = scale * rng.choice([8, 15, 30]) * MS
+    step = scale * rng.choice([0, 0, 50 * US, 1 * MS, 2 * MS])
+    slack = scale * rng.choice([0, 0, 1 * MS, 5 * MS])
+    pace = {"BUSY": scale * rng.choice([100, 200, 1000]) * US}
     if rng.random() < 0.7:
         pace["SLOW"] = length // rng.choice([2, 5, 20])
     if rng.random() < 0.5:
@@ -75,16 +81,18 @@ def setting(rng: Random) -> Setting:
     old_dies, new_dies = rng.choice([(0, 0), (0, 0), (1, 0), (0, 1), (1, 1)])
     near = rng.choice([end, end, 3 * MS])
     return Setting(
-        resolution=rng.choice([1, 100, 1 * MS, 1 * MS, 10 * MS]),
+        resolution=scale * rng.choice([1, 100, 1 * MS, 1 * MS, 10 * MS]),
         step_back=step,
         slack=max(slack, step),
         same=rng.choice([0.3, 0.7, 0.95]),
         pace=pace,
         length=length,
+        completions=not lagging and rng.random() < 0.8,
         ask_again=rng.random() < 0.5,
+        lag=rng.choice([10, 100]) * MS if lagging else 0,
         old_dies=int(rng.uniform(0, near)) if old_dies else NEVER,
         new_dies=int(rng.uniform(0, near)) if new_dies else NEVER,
-        timeout=int(length * rng.choice([0.3, 0.8, 2])),
+        timeout=int(length * rng.choice([0.3, 2, 2])),
         latencies=rng.choice([(100 * US, 5 * MS), (20 * MS, 500 * US), (1 * MS, 1 * MS), (0, 0), (5 * MS, 100 * US)]),
     )
 
@@ -118,7 +126,7 @@ class World:
         self.rng = rng = Random(seed)
         self.s = s = setting(rng)
         self.tape = tape(rng, s)
-        self.start = int(s.length * rng.uniform(0.1, 0.6))
+        self.start = int(s.length * rng.uniform(0.1, 0.5))
         """When the splice is made."""
         self.old_dies, self.new_dies = self.start + s.old_dies, self.start + s.new_dies
         self.queue: list[tuple[int, int, str, tuple[Any, ...]]] = []
@@ -132,7 +140,8 @@ class World:
         self.gaps: list[Gap] = []
         self.splice: Splice | None = None
         self.over = {"old": False, "new": True}
-        self.how: dict[str, str] = {}
+        self.held: dict[str, list[Print]] = {"old": [], "new": []}
+        self.until = {"old": -1, "new": -1}
 
     def at(self, when: int, what: str, *about: Any) -> None:
         heappush(self.queue, (when, next(self.order), what, about))
@@ -146,44 +155,57 @@ class World:
 
     def run(self) -> None:
         """Let it all happen."""
-        rng, held, until = self.rng, {"old": [], "new": []}, {"old": -1, "new": -1}
-        for each in self.tape:
-            self.at(each.sent, "print", each)
         self.at(self.start, "begin")
         self.at(self.old_dies, "die", "old")
         self.at(self.new_dies, "die", "new")
         self.at(self.start + self.s.timeout, "timeout")
-        while self.queue:
+        # Each connection has a server of its own; new's may be behind.
+        servers = ("old", 0, iter(self.tape)), ("new", self.s.lag, iter(self.tape))
+        coming = [(next(prints), side, lag, prints) for side, lag, prints in servers]
+        while True:
+            first = min(coming, key=lambda each: each[0].sent + each[2], default=None)
+            if first is not None and (not self.queue or first[0].sent + first[2] <= self.queue[0][0]):
+                each, side, lag, prints = first
+                now = each.sent + lag
+                if side == "old" or self.subscribed.get(each.symbol, NEVER) <= now:
+                    self.collect(side, each, now)
+                coming.remove(first)
+                following = next(prints, None)
+                if following is not None:
+                    coming.append((following, side, lag, prints))
+                continue
+            if not self.queue:
+                break
             now, _, what, about = heappop(self.queue)
             if now >= NEVER:
                 break
-            if what == "print":
-                for side in ("old", "new"):
-                    if side == "old" or self.subscribed.get(about[0].symbol, NEVER) <= now:
-                        if now > until[side]:  # a list of its own, and what follows within a moment is in it too
-                            until[side] = now + rng.choice([0, 0, 50, 500, 2000]) * US
-                            held[side] = []
-                            self.at(until[side], "list", side, held[side])
-                        held[side].append(about[0])
-            elif what == "list":
+            if what == "list":
                 self.send(about[0], now, "trades", about[1][:])
                 about[1].clear()
             elif what == "subscribe":
-                self.flush(now, held, until, "new")
+                self.flush(now, "new")
                 self.subscribed[about[0]] = now
                 self.send("new", now, "completion", about[0])
             elif what == "ask":
-                self.flush(now, held, until, about[0])
+                self.flush(now, about[0])
                 self.send(about[0], now, "answer", *about[1:])
             else:
                 self.client(now, what, about)
 
-    def flush(self, now: int, held: dict[str, list[Print]], until: dict[str, int], side: str) -> None:
+    def collect(self, side: str, each: Print, now: int) -> None:
+        """A list of its own, and what follows within a moment is in it too."""
+        if now > self.until[side]:
+            self.until[side] = now + self.rng.choice([0, 0, 50, 500, 2000]) * US
+            self.held[side] = []
+            self.at(self.until[side], "list", side, self.held[side])
+        self.held[side].append(each)
+
+    def flush(self, now: int, side: str) -> None:
         """What is collected for a list goes out before an answer."""
-        if held[side]:
-            self.send(side, now, "trades", held[side][:])
-            held[side].clear()
-        until[side] = -1
+        if self.held[side]:
+            self.send(side, now, "trades", self.held[side][:])
+            self.held[side].clear()
+        self.until[side] = -1
 
     def client(self, now: int, what: str, about: tuple[Any, ...]) -> None:
         """What the hub would do."""
@@ -210,7 +232,7 @@ class World:
             if what == "die" and about[0] == "old":
                 self.over["old"] = True
             return
-        elif what == "completion":
+        elif what == "completion" and self.s.completions:
             self.take(splice.new_subscribed(about[1]))
             self.at(now + self.s.latencies[0], "ask", "old", about[1], splice.mark(), 1)
         elif what == "answer":
@@ -292,7 +314,7 @@ def runs(seeds: range) -> tuple[Counter[str], list[tuple[int, str, Verdict]]]:
             continue
         for symbol in world.s.pace:
             verdict = world.judge(symbol)
-            kind = "both live" if world.s.old_dies == world.s.new_dies == NEVER else "loss"
+            kind = "behind" if world.s.lag else "both live" if world.s.old_dies == world.s.new_dies == NEVER else "loss"
             counts[f"{kind}: {verdict.how}{' ' + verdict.worth if verdict.worth else ''}"] += 1
             if verdict.wrong:
                 wrong.append((seed, symbol, verdict))

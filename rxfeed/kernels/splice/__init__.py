@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from .depth import DepthSplice
 from .kernel import Mark, Splice
+from .quotes import QuoteSplice
 
-__all__ = ["Mark", "Splice"]
+__all__ = ["DepthSplice", "Mark", "QuoteSplice", "Splice"]
