@@ -11,6 +11,7 @@ from .from_async_iter import from_async_iter
 from .latest_quote import latest_quote
 from .meter import meter
 from .order_book import order_book
+from .resubscribe_on import resubscribe_on
 from .sample_every import sample_every
 from .share_latest import share_latest
 from .subscribe import subscribe
@@ -32,6 +33,7 @@ __all__ = [
     "latest_quote",
     "meter",
     "order_book",
+    "resubscribe_on",
     "sample_every",
     "share_latest",
     "subscribe",

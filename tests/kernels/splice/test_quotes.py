@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from random import Random
 
+import msgspec
+
 from rxfeed.kernels.quotes import QuotesKernel
 from rxfeed.kernels.splice import QuoteSplice
 from rxfeed.model import Quote
@@ -66,7 +68,11 @@ def test_a_symbol_that_was_dropped_begins_anew() -> None:
 def test_the_whole_quotes_end_as_those_of_one_connection() -> None:
     for seed in range(300):
         rng = Random(seed)
-        said = [Quote("ES", T0 + place, **{rng.choice(["bid", "ask", "last"]): float(place)}) for place in range(40)]
+        said = [
+            msgspec.structs.replace(Quote("ES", T0 + place), **{rng.choice(["bid", "ask", "last"]): float(place)})
+            for place in range(40)
+        ]
+        truth = whole = None
         one, two, out = QuotesKernel(need=()), QuotesKernel(need=()), list[Quote]()
         splice, start, cut = QuoteSplice(), rng.randint(0, 15), rng.randint(15, 30)
         out += splice.old(said[:start])
