@@ -21,7 +21,7 @@ Opt = typer.Option
 KEY_VARIABLE = "RXFEED_SIMULATOR_KEY"
 
 _EPILOG = """
-Faults are written NAME[:market|:user|:rest][=VALUE][@TIME|/TIME]: drop@30s comes once, drop/30s again and again.
+Faults are written NAME[:PLACE][=VALUE][@TIME|/TIME]: drop@30s comes once, drop/30s again and again.
 
 """
 
@@ -42,7 +42,17 @@ def simulate(
         str | None, Opt(help="Roots, months or ids, such as MNQ,MESZ26. By default MNQ,MES,NQ,ES, or the tape's.")
     ] = None,
     token_life: Annotated[str, Opt(help="How long a login lasts, such as 60s or 24h.")] = "24h",  # noqa: S107  # a duration
-    fault: Annotated[list[str] | None, Opt(metavar="FAULT", help="What goes wrong, see above; may be repeated.")] = None,
+    sessions: Annotated[
+        str,
+        Opt(
+            metavar="MODE",
+            help="A user's: many, newest (token alone is good), or one (connection to each hub).",
+        ),
+    ] = "many",
+    expiry: Annotated[
+        str, Opt(metavar="HOW", help="When a token runs out, its connections: keep, drop, close, or logout (GatewayLogout).")
+    ] = "keep",
+    fault: Annotated[list[str] | None, Opt(metavar="FAULT", help="What goes wrong, see below; may be repeated.")] = None,
     seed: Annotated[int, Opt(help="Each has a market of its own.")] = 0,
     tape: Annotated[Path | None, Opt(metavar="FILE", help="Recorded ticks to play instead: a file or folder.")] = None,
     map_: Annotated[
@@ -73,8 +83,8 @@ def simulate(
     try:
         simulator = Simulator(
             None if contracts is None else options.words("--contracts", contracts), rate=_rate(rate), seed=seed,
-            token_life=token_life, users={USER: key}, tape=tape, map=options.columns(map_ or ()), faults=fault or (),
-            past=0 if tape else "1h",
+            token_life=token_life, sessions=sessions, expiry=expiry, users={USER: key}, tape=tape,
+            map=options.columns(map_ or ()), faults=fault or (), past=0 if tape else "1h",
         )  # fmt: skip
     except InputError:
         raise  # the tape's fault, not the command line's

@@ -1,25 +1,28 @@
-"""Lets faults happen: at once, once at a time, or again and again."""
+"""Lets faults happen: at once, once at a time, or again and again. `gate` has what they do to requests."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from random import Random
-from typing import Any, Final, Protocol, cast
+from typing import Final, Protocol, cast
 
 from rxfeed.clock import Clock, Timer
 from rxfeed.feeds.simulator.connection import HubConnection
 from rxfeed.feeds.simulator.faults import Fault, Place
-from rxfeed.feeds.simulator.http import Answer, Request, answer, refusal
+from rxfeed.feeds.simulator.gate import Gate
 from rxfeed.feeds.simulator.mangle import Mangler
-from rxfeed.feeds.simulator.tokens import Tokens
-from rxfeed.times import FOREVER, SECOND, nanoseconds
+from rxfeed.feeds.simulator.modes import Ending
+from rxfeed.feeds.simulator.usher import Usher
+from rxfeed.times import FOREVER, nanoseconds
 
 _MALFORMED: Final = b'{"type":1,"target":"GatewayTrade","arguments":["CON.F.US.\x1e'
 _UNKNOWN: Final = (
     b'{"type":99,"note":"simulated"}\x1e',
     b'{"type":1,"target":"GatewayNews","arguments":[{"simulated":true}]}\x1e',
 )
-_STATUSES: Final = ("401", "404", "429", "500", "503")
+_EXPIRIES: Final[dict[str, Ending]] = {
+    "expire": "keep", "expire-drop": "drop", "expire-close": "close", "expire-logout": "logout"
+}  # fmt: skip
 _ERROR: Final = "Connection closed with an error."
 
 
@@ -28,7 +31,7 @@ class Faulty(Protocol):
 
     clock: Clock
     random: Random
-    tokens: Tokens
+    usher: Usher
     skew: int
 
     def picked(self, hub: str | None = None) -> list[HubConnection]:
@@ -52,20 +55,17 @@ class Board:
     """
 
     __slots__ = (
-        "_black_until", "_hang_until", "_manglers", "_next", "_redirects", "_simulator", "_still_until", "_timers", "_unpinged",
-        "counts",
+        "_manglers", "_simulator", "_still_until", "_timers", "_unpinged", "counts", "gate",
     )  # fmt: skip
 
     def __init__(self, simulator: Faulty) -> None:
         self._simulator = simulator
         self._timers: dict[int, Timer] = {}
-        self._next: list[tuple[str, Place | None, int]] = []
-        self._redirects: list[tuple[Place | None, str | None]] = []
-        self._black_until: dict[Place | None, int] = {}
-        self._hang_until: dict[Place | None, int] = {}
         self._still_until: dict[Place | None, int] = {}
         self._unpinged: dict[Place | None, int] = {}
         self._manglers: dict[str, Mangler] = {}
+        self.gate = Gate(simulator.clock)
+        """What requests meet."""
         self.counts: dict[str, int] = {}
         """How often each fault has happened."""
 
@@ -106,34 +106,30 @@ class Board:
     def _happen(self, fault: Fault) -> None:
         self.counts[fault.name] = self.counts.get(fault.name, 0) + 1
         name, place, amount = fault.name, fault.place, fault.amount
-        if name in _STATUSES:
-            self._next.append((name, place, amount))
-            return
         simulator, now = self._simulator, self._simulator.clock.now
-        if name == "redirect":
-            self._redirects.append((place, fault.url))
-        elif name == "skew":
+        self.gate.add(fault)
+        if name == "skew":
             simulator.skew = amount
+            simulator.usher.look_again()
         elif name == "burst":
             simulator.burst(amount)
         elif name == "huge":
             simulator.huge(amount)
-        elif name == "expire":
-            simulator.tokens.revoke_all()
+        elif name in _EXPIRIES:
+            simulator.usher.expire(_EXPIRIES[name])
         else:
-            lasting = {
-                "black-hole": self._black_until, "hang": self._hang_until, "silence": self._still_until,
-                "no-pings": self._unpinged,
-            }  # fmt: skip
+            lasting = {"silence": self._still_until, "no-pings": self._unpinged}
             if name in lasting:
                 lasting[name][place] = now + amount
-            if place != "rest":
+            if place in (None, "market", "user"):
                 for one in simulator.picked(place):
                     self._strike(one, name, amount, now)
 
     def _strike(self, one: HubConnection, name: str, amount: int, now: int) -> None:
-        if name == "drop":
-            one.drop()
+        if name in ("drop", "outage"):
+            one.drop(name)
+        elif name == "down":
+            one.end(name, 1001)
         elif name in ("close", "close-error", "close-final"):
             one.close(error=None if name == "close" else _ERROR, allow_reconnect=name != "close-final")
         elif name == "end":
@@ -180,9 +176,8 @@ class Board:
 
     def connected(self, one: HubConnection) -> None:
         """Let what lasts happen to a new connection."""
-        now, hub = self._simulator.clock.now, cast("Place", one.hub)
-        one.mute_until = _until(self._hang_until, hub)
-        if one.mute_until > now:
+        hub = cast("Place", one.hub)
+        if self.gate.left("hang", hub):
             one.mute_until = FOREVER
         one.still_until = _until(self._still_until, hub)
         one.no_pings_until = _until(self._unpinged, hub)
@@ -190,25 +185,6 @@ class Board:
     def left(self, one: HubConnection) -> None:
         """Be told that a connection is over."""
         self._manglers.pop(one.id, None)
-
-    def meet(self, request: Request, place: Place) -> Answer | None:
-        """Return what a request gets instead of its answer; None for nothing."""
-        now = self._simulator.clock.now
-        black = _until(self._black_until, place)
-        if now < black:
-            return Answer(0, hang=(black - now) / SECOND)
-        for n, (status, where, count) in enumerate(self._next):
-            if where in (None, place):
-                self._next[n : n + 1] = [(status, where, count - 1)] if count > 1 else []
-                return refusal(429, Retry_After="2") if status == "429" else refusal(int(status))
-        if request.path.endswith("/negotiate"):
-            for n, (where, url) in enumerate(self._redirects):
-                if where in (None, place):
-                    del self._redirects[n]
-                    back = f"http://{request.headers.get('host', '127.0.0.1')}{request.path.removesuffix('/negotiate')}"
-                    body: dict[str, Any] = {"url": url or back, "accessToken": request.token}
-                    return answer(body)
-        return None
 
 
 def _until(lasting: dict[Place | None, int], place: Place) -> int:

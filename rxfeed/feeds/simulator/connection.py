@@ -12,6 +12,7 @@ from typing import Any, Final, cast
 import msgspec
 
 from rxfeed.clock import Clock
+from rxfeed.feeds.simulator.later import Later
 from rxfeed.feeds.simulator.line import Line, Outlet, Timing, Topic
 from rxfeed.feeds.simulator.records import CONTROL, SEPARATOR, Record, control
 from rxfeed.feeds.simulator.truth import Kept
@@ -27,6 +28,10 @@ class Refused(Exception):
     """A hub method that says no; its text becomes the Completion's error."""
 
 
+class Unanswered(Exception):
+    """A hub method that is not called, and whose caller hears nothing of it."""
+
+
 Call = Callable[["HubConnection", str, list[Any]], Sequence[Record]]
 
 
@@ -34,14 +39,15 @@ class HubConnection(Line):
     """One client's connection to a hub. The arguments but one are `Line`'s.
 
     Args:
-        call: makes an invocation and returns what follows its Completion; raises `Refused`.
+        call: makes an invocation and returns what follows its Completion; raises `Refused` or `Unanswered`.
+        greeted: told when the handshake is done.
     """
 
-    __slots__ = ("_buffer", "_call", "received", "results", "subscriptions", "version")
+    __slots__ = ("_answers", "_buffer", "_call", "_greeted", "answers_after", "received", "results", "subscriptions", "version")
 
     def __init__(
         self, id: str, hub: str, user: str, token: str, clock: Clock, outlet: Outlet, timing: Timing, call: Call,
-        ended: Callable[[HubConnection], None], keep: deque[Kept],
+        ended: Callable[[HubConnection], None], keep: deque[Kept], greeted: Callable[[HubConnection], None],
     ) -> None:  # fmt: skip
         self.version: int | None = None
         self.subscriptions: dict[Topic, None] = {}
@@ -50,7 +56,11 @@ class HubConnection(Line):
         """The client's messages, the newest ones."""
         self.results: dict[str, dict[str, Any]] = {}
         """The client's Completions, by invocation id."""
+        self.answers_after = 0
+        """How late Completions are, in nanoseconds."""
+        self._answers = Later(clock)
         self._call = call
+        self._greeted = greeted
         self._buffer = b""
         super().__init__(id, hub, user, token, clock, outlet, timing, ended, keep)
 
@@ -101,6 +111,7 @@ class HubConnection(Line):
             self.state = "open"
             self._send([_HELLO])
             self._arm()
+            self._greeted(self)
 
     def _message(self, fields: dict[str, Any]) -> None:
         self.received.append(fields)
@@ -121,11 +132,19 @@ class HubConnection(Line):
         after: Sequence[Record] = ()
         try:
             after = self._call(self, str(target), given)
+        except Unanswered:
+            return
         except Refused as refused:
             answer["error"] = f"Failed to invoke '{target}' due to an error on the server. {refused}"
         else:
             answer["result"] = None
-        if id is not None:
+        if id is not None and not self.answers_after and not self._answers:
             self._send([control(answer)])
+        elif id is not None:
+            self._answers.put(self._clock.now + self.answers_after, lambda: self._send([control(answer)]))
         if after:
             self.deliver(list(after))
+
+    def _over(self, why: str) -> bool:
+        self._answers.stop()
+        return super()._over(why)

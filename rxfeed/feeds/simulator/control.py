@@ -57,6 +57,8 @@ def state(simulator: Simulator) -> dict[str, Any]:
         "ended": simulator.ended,
         "skew_ns": simulator.skew,
         "contracts": [market.listed.row() for market in simulator.markets.values()],
+        "sessions": simulator.sessions,
+        "expiry": simulator.expiry,
         "faults": simulator.faults,
         "connections": [
             {

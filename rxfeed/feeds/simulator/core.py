@@ -6,9 +6,10 @@ around it, and a test may leave that out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from random import Random
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from rxfeed.clock import Clock, LiveClock
 from rxfeed.feeds.readers import Source
@@ -16,18 +17,21 @@ from rxfeed.feeds.simulator import hubs
 from rxfeed.feeds.simulator.board import Board
 from rxfeed.feeds.simulator.connection import HubConnection
 from rxfeed.feeds.simulator.doors import Doors, Ticket
-from rxfeed.feeds.simulator.faults import Fault, Place
+from rxfeed.feeds.simulator.faults import Fault
 from rxfeed.feeds.simulator.floor import Floor
+from rxfeed.feeds.simulator.gate import places_of
 from rxfeed.feeds.simulator.http import Answer, Request, refusal
 from rxfeed.feeds.simulator.line import Outlet, Timing
+from rxfeed.feeds.simulator.modes import Ending, Sessions, ending
 from rxfeed.feeds.simulator.pacing import Rate, check_rate
 from rxfeed.feeds.simulator.programme import listed_with_tape
-from rxfeed.feeds.simulator.records import Encoder, Shape
+from rxfeed.feeds.simulator.records import Encoder, Record, Shape
 from rxfeed.feeds.simulator.rest import Rest
 from rxfeed.feeds.simulator.tape import Reel
 from rxfeed.feeds.simulator.tokens import Tokens
 from rxfeed.feeds.simulator.truth import Truth
-from rxfeed.times import Duration, nanoseconds
+from rxfeed.feeds.simulator.usher import Usher
+from rxfeed.times import SECOND, Duration, nanoseconds
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -48,6 +52,9 @@ class Simulator(Floor):
         clock: whose time it is; by default the machine's, with calls made by the running asyncio loop.
         random: instead of one made of the seed, for ids, keys and books.
         token_life: how long a token lasts, at least 1 s.
+        sessions: "many", "newest" (token) or "one" (connection to each hub), and what becomes of the others:
+            `rxfeed.feeds.simulator.modes`.
+        expiry: what happens to connections when their token runs out: "keep", "drop", "close" or "logout".
         users: who may log in, with which key.
         tape: a file, folder, table or frame of recorded ticks, as `replay` takes them. It plays once.
         map: rxfeed's name -> the tape's column.
@@ -69,9 +76,10 @@ class Simulator(Floor):
     def __init__(
         self, contracts: Iterable[str] | None = None, *, rate: Rate | None = 100.0, seed: int = 0, clock: Clock | None = None,
         random: Random | None = None, token_life: Duration = "24h",  # noqa: S107  # a duration
-        users: Mapping[str, str] | None = None, tape: Source | None = None, map: Mapping[str, str | None] | None = None,
-        faults: Iterable[Fault | str] = (), bunch: int = 10, shape: Shape = "list", past: Duration = 0,
-        orders_every: Duration = "5s", limits: bool = True, timing: Timing | None = None, keep: int = 0,
+        sessions: str = "many", expiry: str = "keep", users: Mapping[str, str] | None = None, tape: Source | None = None,
+        map: Mapping[str, str | None] | None = None, faults: Iterable[Fault | str] = (), bunch: int = 10,
+        shape: Shape = "list", past: Duration = 0, orders_every: Duration = "5s", limits: bool = True,
+        timing: Timing | None = None, keep: int = 0,
     ) -> None:  # fmt: skip
         if bunch < 1:
             raise ValueError(f"bunch must be at least 1 trade, got {bunch}")
@@ -86,6 +94,7 @@ class Simulator(Floor):
         self._faults = [fault if isinstance(fault, Fault) else Fault.parse(fault) for fault in faults]
         self.tokens = Tokens(nanoseconds(token_life, name="token_life"), random)
         self.timing: Final = timing or Timing()
+        self.usher: Final = Usher(self, Sessions.parse(sessions), ending(expiry))
         rate = check_rate(rate)
         listed, played = listed_with_tape(contracts, seed, clock.now, tape, map)
         super().__init__(
@@ -137,35 +146,58 @@ class Simulator(Floor):
         return self._board.add(fault if isinstance(fault, Fault) else Fault.parse(fault))
 
     @property
+    def sessions(self) -> str:
+        """How many sessions a user may have, as text; it may be set at any time."""
+        return str(self.usher.sessions)
+
+    @sessions.setter
+    def sessions(self, text: str) -> None:
+        self.usher.sessions = Sessions.parse(text)
+
+    @property
+    def expiry(self) -> Ending:
+        """What happens to connections when their token runs out; it may be set at any time."""
+        return self.usher.expiry
+
+    @expiry.setter
+    def expiry(self, text: str) -> None:
+        self.usher.expiry = ending(text)
+
+    @property
     def faults(self) -> dict[str, int]:
         """How often each fault has happened."""
         return dict(self._board.counts)
 
     # The network's side
 
-    def _place(self, path: str) -> Place:
-        if path.startswith("/hubs/market"):
-            return "market"
-        return "user" if path.startswith("/hubs/user") else "rest"
-
     def request(self, request: Request) -> Answer:
         """Answer a request that is no upgrade."""
-        place = self._place(request.path)
-        instead = self._board.meet(request, place)
+        places = places_of(request)
+        instead = self._board.gate.meet(request, places)
         if instead is not None:
             return instead
-        if place != "rest" and request.path == f"/hubs/{place}/negotiate":
-            if request.method != "POST":
-                return refusal(405, Allow="POST")
-            return self._doors.negotiate(request, place, self.tokens.user(request.token, self.now), self.clock.now)
-        return self._rest.handle(request)
+        hub = places[0]
+        if request.path != f"/hubs/{hub}/negotiate":
+            given = self._rest.handle(request)
+        elif request.method != "POST":
+            given = refusal(405, Allow="POST")
+        else:
+            given = self._doors.negotiate(request, hub, self.tokens.user(request.token, self.now), self.clock.now)
+        late = self._board.gate.late(*places)
+        return replace(given, wait=late / SECOND) if late else given
 
     def enter(self, request: Request, hub: str) -> Ticket | Answer:
         """Judge a WebSocket's upgrade."""
-        instead = self._board.meet(request, cast("Place", hub))
+        places = places_of(request, upgrade=True)
+        instead = self._board.gate.meet(request, places)
         if instead is not None:
             return instead
-        return self._doors.enter(request, hub, self.tokens.user(request.token, self.now), self.clock.now)
+        user = self.tokens.user(request.token, self.now)
+        if user is not None and self.usher.refuses(hub, user):
+            return refusal(403)
+        ticket = self._doors.enter(request, hub, user, self.clock.now)
+        late = self._board.gate.late(*places)
+        return ticket._replace(wait=late / SECOND) if late and isinstance(ticket, Ticket) else ticket
 
     def leave(self, ticket: Ticket) -> None:
         """Give a ticket back that was not used."""
@@ -175,12 +207,20 @@ class Simulator(Floor):
         """Begin a hub connection over a WebSocket that was let in."""
         one = HubConnection(
             ticket.id, ticket.hub, ticket.user, ticket.token, self.clock, outlet, self.timing,
-            lambda connection, target, arguments: hubs.call(self, connection, target, arguments), self._left, self.truth.kept,
+            self._call, self._left, self.truth.kept, self.usher.greeted,
         )  # fmt: skip
         self.connections[one.id] = one
         self.truth.open(one.sent)
         self._board.connected(one)
+        self.usher.connected(one)
         return one
+
+    def _call(self, connection: HubConnection, target: str, arguments: list[Any]) -> Sequence[Record]:
+        connection.answers_after = 0
+        if target.startswith("Subscribe"):
+            self._board.gate.subscribing()
+            connection.answers_after = self._board.gate.late("subscribe")
+        return hubs.call(self, connection, target, arguments)
 
     def _left(self, connection: HubConnection) -> None:
         for topic in connection.subscriptions:
@@ -188,12 +228,19 @@ class Simulator(Floor):
         self.connections.pop(connection.id, None)
         self._doors.leave(connection.id)
         self._board.left(connection)
+        self.usher.left(connection)
 
     # Users
 
     def accounts(self, user: str) -> list[dict[str, Any]]:
         """Return a user's accounts."""
         return self._desk.of(user)
+
+    def issue(self, user: str) -> str:
+        """Return a new token for a user, who may lose the older ones by it."""
+        token = self.tokens.issue(user, self.now)
+        self.usher.issued(user)
+        return token
 
     def log_out(self, token: str) -> None:
         """End a session: the token is no longer good, and its connections are told by GatewayLogout and closed."""

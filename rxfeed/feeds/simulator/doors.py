@@ -14,12 +14,13 @@ _TRANSPORTS: Final = [{"transport": "WebSockets", "transferFormats": ["Text", "B
 
 
 class Ticket(NamedTuple):
-    """Leave to connect: what `Doors.enter` gives to a good upgrade."""
+    """Leave to connect, `wait` seconds from now: what `Doors.enter` gives to a good upgrade."""
 
     id: str
     hub: str
     user: str
     token: str
+    wait: float = 0.0
 
 
 class Doors:

@@ -33,18 +33,24 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer. One that hangs is never given: after `hang` seconds the connection is cut."""
+    """An answer, given after `wait` seconds. Status 0 is none: the connection is cut after `hang` seconds."""
 
     status: int
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     hang: float = 0.0
+    wait: float = 0.0
 
 
 def answer(body: Any, status: int = 200, **headers: str) -> Answer:
     """Return an answer with JSON."""
     given = {name.replace("_", "-"): value for name, value in headers.items()}
     return Answer(status, msgspec.json.encode(body), {"Content-Type": "application/json; charset=utf-8", **given})
+
+
+def envelope(code: int = 0, message: str | None = None, **payload: Any) -> Answer:
+    """Return an answer of REST: what it holds, and whether it is a success."""
+    return answer({**payload, "success": code == 0, "errorCode": code, "errorMessage": message})
 
 
 def refusal(status: int, **headers: str) -> Answer:

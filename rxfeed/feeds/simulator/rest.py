@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol, cast
 import msgspec
 
 from rxfeed.feeds.simulator.history import MOST, rows
-from rxfeed.feeds.simulator.http import Answer, Request, answer, refusal
+from rxfeed.feeds.simulator.http import Answer, Request, answer, envelope, refusal
 from rxfeed.feeds.simulator.market import Contract
 from rxfeed.feeds.simulator.quota import Quota, history, others
 from rxfeed.feeds.simulator.stamps import instant
@@ -39,13 +39,13 @@ class Gateway(Protocol):
         """Return a user's accounts."""
         ...
 
+    def issue(self, user: str) -> str:
+        """Return a new token for a user."""
+        ...
+
     def log_out(self, token: str) -> None:
         """End a session."""
         ...
-
-
-def _envelope(code: int = 0, message: str | None = None, **payload: Any) -> Answer:
-    return answer({**payload, "success": code == 0, "errorCode": code, "errorMessage": message})
 
 
 class Rest:
@@ -108,15 +108,15 @@ class Rest:
             return answer({"title": "userName and apiKey are required.", "status": 400}, 400)
         known = self._gateway.users.get(user)
         if known is None or not compare_digest(known.encode(), key.encode()):
-            return _envelope(3, "Invalid credentials.", token=None)
-        return _envelope(token=self._gateway.tokens.issue(user, self._gateway.now))
+            return envelope(3, "Invalid credentials.", token=None)
+        return envelope(token=self._gateway.issue(user))
 
     def _validate(self, token: str, _: dict[str, Any]) -> Answer:
-        return _envelope(newToken=self._gateway.tokens.issue(self._user(token), self._gateway.now))
+        return envelope(newToken=self._gateway.issue(self._user(token)))
 
     def _logout(self, token: str, _: dict[str, Any]) -> Answer:
         self._gateway.log_out(token)
-        return _envelope()
+        return envelope()
 
     def _user(self, token: str) -> str:
         user = self._gateway.tokens.user(token, self._gateway.now)
@@ -129,7 +129,7 @@ class Rest:
         found = self._gateway.accounts(self._user(token))
         if body.get("onlyActiveAccounts"):
             found = [one for one in found if one["canTrade"]]
-        return _envelope(accounts=found)
+        return envelope(accounts=found)
 
     def _search(self, _: str, body: dict[str, Any]) -> Answer:
         text = str(body.get("searchText") or "").strip().upper()
@@ -137,16 +137,16 @@ class Rest:
             row for row in self._rows()
             if text in row["name"].upper() or text in row["id"].upper() or text in row["description"].upper()
         ]  # fmt: skip
-        return _envelope(contracts=found[:_SEARCHED])
+        return envelope(contracts=found[:_SEARCHED])
 
     def _by_id(self, _: str, body: dict[str, Any]) -> Answer:
         market = self._gateway.markets.get(str(body.get("contractId")))
         if market is None:
-            return _envelope(1, "Contract not found.", contract=None)
-        return _envelope(contract=market.listed.row())
+            return envelope(1, "Contract not found.", contract=None)
+        return envelope(contract=market.listed.row())
 
     def _available(self, _: str, body: dict[str, Any]) -> Answer:
-        return _envelope(contracts=[row for row in self._rows() if row["activeContract"]])
+        return envelope(contracts=[row for row in self._rows() if row["activeContract"]])
 
     def _rows(self) -> list[dict[str, Any]]:
         return [market.listed.row() for market in self._gateway.markets.values()]
@@ -156,14 +156,14 @@ class Rest:
     def _history(self, _: str, body: dict[str, Any]) -> Answer:
         market = self._gateway.markets.get(str(body.get("contractId")))
         if market is None:
-            return _envelope(1, "Contract not found.", bars=None)
+            return envelope(1, "Contract not found.", bars=None)
         unit, number, limit = body.get("unit"), body.get("unitNumber"), body.get("limit", MOST)
         if not isinstance(unit, int) or not 1 <= unit <= 6:
-            return _envelope(2, "Unit must be 1 to 6.", bars=None)
+            return envelope(2, "Unit must be 1 to 6.", bars=None)
         if not isinstance(number, int) or number < 1:
-            return _envelope(3, "Unit number must be at least 1.", bars=None)
+            return envelope(3, "Unit number must be at least 1.", bars=None)
         if not isinstance(limit, int) or limit < 1:
-            return _envelope(4, "Limit must be at least 1.", bars=None)
+            return envelope(4, "Limit must be at least 1.", bars=None)
         try:
             start, end = instant(str(body.get("startTime"))), instant(str(body.get("endTime")))
         except ValueError:
@@ -171,7 +171,7 @@ class Rest:
         found = market.history.bars(
             unit, number, start, end, limit, self._gateway.now, partial=bool(body.get("includePartialBar"))
         )  # fmt: skip
-        return _envelope(bars=rows(found, market.listed))
+        return envelope(bars=rows(found, market.listed))
 
 
 def _body(data: bytes) -> dict[str, Any] | None:

@@ -58,9 +58,11 @@ def make_app(simulator: Simulator) -> web.Application:
         simulator.start()
 
     outlets: dict[_WebSocketOutlet, None] = {}
+    stopped = asyncio.Event()
 
     async def stop(_: web.Application) -> None:
         simulator.stop()
+        stopped.set()
         for outlet in outlets:
             outlet.done.set()
 
@@ -70,11 +72,11 @@ def make_app(simulator: Simulator) -> web.Application:
     async def plain(request: web.Request) -> web.StreamResponse:
         given = await _request(request)
         own = given.path == "/simulator" or given.path.startswith("/simulator/")
-        return await _respond(request, control(simulator, given) if own else simulator.request(given))
+        return await _respond(request, control(simulator, given) if own else simulator.request(given), stopped)
 
     def hub(name: str) -> None:
         async def handle(request: web.Request) -> web.StreamResponse:
-            return await _websocket(simulator, name, request, outlets)
+            return await _websocket(simulator, name, request, outlets, stopped)
 
         app.router.add_get(f"/hubs/{name}", handle)
 
@@ -89,26 +91,28 @@ async def _request(request: web.Request) -> Request:
     return Request(request.method, request.path, dict(request.query), headers, await request.read())
 
 
-async def _respond(request: web.Request, given: Answer) -> web.Response:
-    if given.hang:
-        await asyncio.sleep(given.hang)
-        if request.transport is not None:
-            request.transport.abort()
+async def _respond(request: web.Request, given: Answer, stopped: asyncio.Event) -> web.Response:
+    seconds = given.wait if given.status else given.hang
+    if (not await _waited(request, seconds, stopped) or not given.status) and request.transport is not None:
+        request.transport.abort()
     return web.Response(status=given.status, body=given.body, headers=dict(given.headers))
 
 
 async def _websocket(
-    simulator: Simulator, hub: str, request: web.Request, outlets: dict[_WebSocketOutlet, None]
+    simulator: Simulator, hub: str, request: web.Request, outlets: dict[_WebSocketOutlet, None], stopped: asyncio.Event
 ) -> web.StreamResponse:
     ticket = simulator.enter(await _request(request), hub)
     if isinstance(ticket, Answer):
-        return await _respond(request, ticket)
+        return await _respond(request, ticket, stopped)
     socket = web.WebSocketResponse(
         compress=False, heartbeat=None, max_msg_size=_MOST, timeout=1.0, autoping=False, autoclose=False
     )  # fmt: skip
     if not socket.can_prepare(request):
         simulator.leave(ticket)
         return web.Response(status=400, text="a WebSocket is wanted")
+    if not await _waited(request, ticket.wait, stopped):
+        simulator.leave(ticket)
+        return await _respond(request, Answer(0), stopped)
     await socket.prepare(request)
     transport = request.transport
     assert transport is not None
@@ -139,6 +143,22 @@ async def _websocket(
         del outlets[outlet]
     await socket.close(code=outlet.code)
     return socket
+
+
+async def _waited(request: web.Request, seconds: float, stopped: asyncio.Event) -> bool:
+    """Say nothing for so long, and return whether somebody waits for it still."""
+    end = asyncio.get_running_loop().time() + seconds
+    while seconds > 0:
+        try:
+            async with asyncio.timeout(min(seconds, 1.0)):
+                await stopped.wait()
+        except TimeoutError:
+            seconds = end - asyncio.get_running_loop().time()
+        else:
+            return False
+        if request.transport is None or request.transport.is_closing():
+            return False
+    return True
 
 
 async def _forgotten(transport: asyncio.Transport, outlet: _WebSocketOutlet) -> None:

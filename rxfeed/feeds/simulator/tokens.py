@@ -25,7 +25,7 @@ class Tokens:
         ValueError: a life of less than a second.
     """
 
-    __slots__ = ("_floor", "_key", "_life", "_number", "_revoked")
+    __slots__ = ("_floor", "_floors", "_key", "_life", "_number", "_revoked")
 
     def __init__(self, life: int, random: Random) -> None:
         if life < SECOND:
@@ -34,6 +34,7 @@ class Tokens:
         self._key = random.randbytes(32)
         self._number = 0
         self._floor = 0
+        self._floors: dict[str, int] = {}
         self._revoked: dict[str, int] = {}
 
     def __repr__(self) -> str:
@@ -58,15 +59,20 @@ class Tokens:
             claims = _JWT.decode(token, self._key, algorithms=["HS256"], options=_OURS)
         except InvalidTokenError:
             return None
-        if now >= int(claims["exp"]) * SECOND or int(claims["jti"]) <= self._floor or claims["jti"] in self._revoked:
+        user, number = str(claims["sub"]), int(claims["jti"])
+        if now >= int(claims["exp"]) * SECOND or number <= self._floor or claims["jti"] in self._revoked:
             return None
-        return str(claims["sub"])
+        return None if number < self._floors.get(user, 0) else user
 
     def revoke(self, token: str, now: int) -> None:
         """Take a token back before its time."""
         self._revoked = {jti: ends for jti, ends in self._revoked.items() if ends > now}
         claims = _JWT.decode(token, options={"verify_signature": False})
         self._revoked[str(claims["jti"])] = int(claims["exp"]) * SECOND
+
+    def supersede(self, user: str) -> None:
+        """Take back a user's tokens but the one that was issued last of all."""
+        self._floors[user] = self._number
 
     def revoke_all(self) -> None:
         """Take back every token that was issued until now."""

@@ -93,6 +93,13 @@ BEFORE: dict[str, Refusal | None] = {
 }
 
 
+SIMULATOR_ONLY = {
+    "expire-drop", "expire-close", "expire-logout", "outage", "down", "refuse", "slow", "fail",
+}  # fmt: skip
+"""Faults of which only the simulator's side is tested so far (tests/feeds/simulator): what a client should make of them is
+the supervisor's and the tokens' to say. Each moves to a table above as soon as that is there."""
+
+
 @contextmanager
 def logged() -> Generator[list[str], None, None]:
     lines: list[str] = []
@@ -111,7 +118,8 @@ def sent(world: World) -> int:
 
 def test_no_fault_is_forgotten() -> None:
     named = {name.partition("=")[0].partition(":")[0] for name in (*OPEN, *BEFORE)}
-    assert named == set(FAULTS)
+    assert named | SIMULATOR_ONLY == set(FAULTS)
+    assert not named & SIMULATOR_ONLY
 
 
 @pytest.mark.parametrize("fault", OPEN)
