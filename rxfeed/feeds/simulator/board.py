@@ -7,6 +7,7 @@ from random import Random
 from typing import Final, Protocol, cast
 
 from rxfeed.clock import Clock, Timer
+from rxfeed.feeds.simulator.archive import Archive
 from rxfeed.feeds.simulator.connection import HubConnection
 from rxfeed.feeds.simulator.faults import Fault, Place
 from rxfeed.feeds.simulator.gate import Gate
@@ -31,8 +32,14 @@ class Faulty(Protocol):
 
     clock: Clock
     random: Random
+    archive: Archive
     usher: Usher
     skew: int
+
+    @property
+    def now(self) -> int:
+        """The server's time."""
+        ...
 
     def picked(self, hub: str | None = None) -> list[HubConnection]:
         """Return the connections of a hub, or all."""
@@ -108,6 +115,7 @@ class Board:
         name, place, amount = fault.name, fault.place, fault.amount
         simulator, now = self._simulator, self._simulator.clock.now
         self.gate.add(fault)
+        simulator.archive.add(fault, simulator.now)
         if name == "skew":
             simulator.skew = amount
             simulator.usher.look_again()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rxfeed.clock import Clock, LiveClock
 from rxfeed.feeds.readers import Source
 from rxfeed.feeds.simulator import hubs
+from rxfeed.feeds.simulator.archive import Archive
 from rxfeed.feeds.simulator.board import Board
 from rxfeed.feeds.simulator.connection import HubConnection
 from rxfeed.feeds.simulator.doors import Doors, Ticket
@@ -95,6 +96,7 @@ class Simulator(Floor):
         self.tokens = Tokens(nanoseconds(token_life, name="token_life"), random)
         self.timing: Final = timing or Timing()
         self.usher: Final = Usher(self, Sessions.parse(sessions), ending(expiry))
+        self.archive: Final = Archive(clock, seed)
         rate = check_rate(rate)
         listed, played = listed_with_tape(contracts, seed, clock.now, tape, map)
         super().__init__(

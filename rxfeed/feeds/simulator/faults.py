@@ -84,6 +84,12 @@ FAULTS: Final[dict[str, Kind]] = {
     "429": Kind("count", "1", _REQUEST, "the next requests and upgrades are too many; Retry-After says 2 s"),
     "500": Kind("count", "1", _REQUEST, "the next requests and upgrades fail"),
     "503": Kind("count", "1", _REQUEST, "the next requests and upgrades find no service"),
+    # History
+    "holes": Kind("percent", "20", (), "so many percent of history's bars are missing from now on, by seed; 0 ends it"),
+    "blank": Kind("duration", "30s", (), "history has no bars of the time from now on, for so long"),
+    "late": Kind("duration", "10s", (), "history has bars only so long after their end, from now on; 0s ends it"),
+    "wrong": Kind("percent", "20", (), "so many percent of history's bars differ a little from what was traded; 0 ends it"),
+    "no-seconds": Kind("duration", "10m", (), "history has no bars of seconds for so long"),
     # The market and its clock
     "huge": Kind("count", "1048576", (), "one message of so many bytes or a little more, of real trades"),
     "burst": Kind("count", "10000", (), "so many trades at one moment"),

@@ -26,6 +26,8 @@ SECONDS, MINUTES, HOURS, DAYS, WEEKS, MONTHS = 1, 2, 3, 4, 5, 6
 
 Ohlcv = list[int]
 """Open, high, low, close and volume; prices in whole ticks."""
+Dated = list[int]
+"""The same, and the times of the first and the last trade."""
 
 
 class Window(NamedTuple):
@@ -74,36 +76,44 @@ class History:
 
     def __init__(self, seconds: int = 2 * DAY, minutes: int = 366 * 1_440) -> None:
         self._most_seconds, self._most_minutes = seconds, minutes
-        self._seconds: dict[int, Ohlcv] = {}
-        self._minutes: dict[int, Ohlcv] = {}
+        self._seconds: dict[int, Dated] = {}
+        self._minutes: dict[int, Dated] = {}
 
     def add(self, deals: Deals) -> None:
-        """Take trades in the order in which they were done; their times never fall."""
+        """Take trades in the order in which they were done; their times never fall, but may be earlier than those before.
+
+        Open and close are by time, and by order where times are equal.
+        """
         times, ticks, sizes, _ = deals
         a, count = 0, len(times)
         while a < count:
             second = times[a] // SECOND
             b = count if times[-1] // SECOND == second else bisect_left(times, (second + 1) * SECOND, a)
             prices = ticks[a:b]
-            new = [prices[0], max(prices), min(prices), prices[-1], sum(sizes[a:b])]
+            new = [prices[0], max(prices), min(prices), prices[-1], sum(sizes[a:b]), times[a], times[b - 1]]
             self._put(self._seconds, second, new, self._most_seconds)
             self._put(self._minutes, second // MINUTE * MINUTE, new, self._most_minutes)
             a = b
 
     @staticmethod
-    def _put(bars: dict[int, Ohlcv], at: int, new: Ohlcv, most: int) -> None:
+    def _put(bars: dict[int, Dated], at: int, new: Dated, most: int) -> None:
         bar = bars.get(at)
         if bar is None:
             bars[at] = new.copy()
             if len(bars) > most:
                 del bars[next(iter(bars))]
             return
-        bar[1], bar[2], bar[3] = max(bar[1], new[1]), min(bar[2], new[2]), new[3]
+        bar[1], bar[2] = max(bar[1], new[1]), min(bar[2], new[2])
         bar[4] += new[4]
+        if new[5] < bar[5]:
+            bar[0], bar[5] = new[0], new[5]
+        if new[6] >= bar[6]:
+            bar[3], bar[6] = new[3], new[6]
 
     def bars(
-        self, unit: int, number: int, start: int, end: int, limit: int, now: int, *, partial: bool
-    ) -> list[tuple[int, Ohlcv]]:
+        self, unit: int, number: int, start: int, end: int, limit: int, now: int, *, partial: bool, late: int = 0,
+        shown: Callable[[Window], bool] | None = None,
+    ) -> list[tuple[int, Ohlcv]]:  # fmt: skip
         """Return the newest bars that begin in `[start, end]`, newest first, each with its start in seconds.
 
         Args:
@@ -114,14 +124,19 @@ class History:
             limit: how many at most; never more than 20,000.
             now: a bar whose window ends later is partial.
             partial: whether that one is included.
+            late: how long after its end a bar, or what a partial one is made of, is there.
+            shown: which bars are there at all; by default all.
         """
         span = windows(unit, number)
         limit = min(limit, MOST)
         result: list[tuple[int, Ohlcv]] = []
-        source = self._seconds if unit == SECONDS else self._minutes
-        children: list[Ohlcv] = []
+        source, length = (self._seconds, 1) if unit == SECONDS else (self._minutes, MINUTE)
+        children: list[Dated] = []
         current: Window | None = None
+        hidden = False
         for second, bar in _backwards(source):
+            if late and (second + length) * SECOND + late > now:
+                continue
             window = span(second)
             if window != current:
                 if current is not None and children:
@@ -129,25 +144,26 @@ class History:
                     if len(result) == limit:
                         return result
                 current, children = window, []
+                hidden = shown is not None and not shown(window)
             at = window.start * SECOND
             if at < start:
                 break
-            if at <= end and (partial or window.end * SECOND <= now):
+            if at <= end and not hidden and (partial or window.end * SECOND + late <= now):
                 children.append(bar)
         if current is not None and children:
             result.append((current.start, _merged(children)))
         return result[:limit]
 
 
-def _backwards(source: dict[int, Ohlcv]) -> Iterator[tuple[int, Ohlcv]]:
-    """Yield bars from the newest; they lie in order of time unless a clock was set back in between."""
+def _backwards(source: dict[int, Dated]) -> Iterator[tuple[int, Dated]]:
+    """Yield bars from the newest; they lie in order of time unless times went back in between."""
     keys = list(source)
     if any(a > b for a, b in pairwise(keys)):
         keys.sort()
     return ((key, source[key]) for key in reversed(keys))
 
 
-def _merged(children: list[Ohlcv]) -> Ohlcv:
+def _merged(children: list[Dated]) -> Ohlcv:
     return [
         children[-1][0], max(c[1] for c in children), min(c[2] for c in children), children[0][3], sum(c[4] for c in children)
     ]  # fmt: skip

@@ -8,6 +8,7 @@ from typing import Any, Final, Protocol, cast
 
 import msgspec
 
+from rxfeed.feeds.simulator.archive import Archive
 from rxfeed.feeds.simulator.history import MOST, rows
 from rxfeed.feeds.simulator.http import Answer, Request, answer, envelope, refusal
 from rxfeed.feeds.simulator.market import Contract
@@ -22,6 +23,7 @@ _BARS: Final = "/api/History/retrieveBars"
 class Gateway(Protocol):
     """What REST needs of the simulator."""
 
+    archive: Archive
     tokens: Tokens
     markets: dict[str, Contract]
 
@@ -168,9 +170,8 @@ class Rest:
             start, end = instant(str(body.get("startTime"))), instant(str(body.get("endTime")))
         except ValueError:
             return answer({"title": "startTime and endTime must be instants.", "status": 400}, 400)
-        found = market.history.bars(
-            unit, number, start, end, limit, self._gateway.now, partial=bool(body.get("includePartialBar"))
-        )  # fmt: skip
+        partial, now = bool(body.get("includePartialBar")), self._gateway.now
+        found = self._gateway.archive.bars(market, unit, number, start, end, limit, now, partial=partial)
         return envelope(bars=rows(found, market.listed))
 
 

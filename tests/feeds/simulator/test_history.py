@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -77,6 +78,17 @@ def test_bars_equal_an_independent_aggregation(
     assert history.bars(unit, number, 0, now + YEAR * SECOND, MOST, now, partial=True) == plain(
         trades, unit, number, 0, now + YEAR * SECOND, now, True
     )
+
+
+@given(tapes(), st.lists(st.integers(0, 3 * SECOND), min_size=40, max_size=40), st.integers(1, 3))
+def test_open_and_close_are_by_time_then_by_order(trades: list[tuple[int, int, int, int]], back: list[int], unit: int) -> None:
+    moved = [(time - step, *rest) for (time, *rest), step in zip(trades, back, strict=False)]
+    history = History()
+    for trade in moved:
+        history.add(Deals.of([trade]))  # type: ignore[list-item]
+    now = trades[-1][0] + YEAR * SECOND if trades else 0
+    ordered: Any = sorted(moved, key=lambda trade: trade[0])  # a stable sort: equal times stay in order
+    assert history.bars(unit, 1, 0, now, MOST, now, partial=True) == plain(ordered, unit, 1, 0, now, now, True)
 
 
 def test_at_most_20000_bars_and_paging_backward_has_them_all() -> None:
