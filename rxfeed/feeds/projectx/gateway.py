@@ -23,6 +23,7 @@ from rxfeed.feeds.reconnecting import Reconnect
 from rxfeed.feeds.signalr import DEFAULT, Timing, connect
 from rxfeed.feeds.supervisor import Request
 from rxfeed.feeds.tasks import Tasks
+from rxfeed.feeds.tokens import TokenSource
 from rxfeed.feeds.transport import Transport
 from rxfeed.frame import Frame
 from rxfeed.model import Bar, Depth, Gap, Quote, Tick, Undecoded
@@ -67,6 +68,7 @@ class Gateway:
             PROJECT_X_USERNAME and PROJECT_X_API_KEY).
         deployment: which gateway: a `Deployment`, "topstepx", "demo" or an address; by default the one that RXFEED_GATEWAY
             names, else TopstepX.
+        tokens: another way to log in than by user and key; then no credentials are looked for.
         session: makes the aiohttp session; by default one over real sockets.
         clock: what time elements were received at; by default the machine's.
         random: decides on the jitter of what is tried again.
@@ -80,6 +82,7 @@ class Gateway:
     Raises:
         CredentialsError: none are given, or half of them, or others can read the file.
         AddressRefused: an address that no token may be sent to.
+        ValueError: credentials and tokens are given.
 
     Example:
         >>> from rxfeed import operators as ops
@@ -95,6 +98,7 @@ class Gateway:
         credentials: Credentials | None = None,
         *,
         deployment: Deployment | str | None = None,
+        tokens: TokenSource | None = None,
         session: Callable[[], aiohttp.ClientSession] | None = None,
         clock: Clock | None = None,
         random: Random | None = None,
@@ -104,8 +108,10 @@ class Gateway:
         rejects: Callable[[Undecoded], object] | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        found = credentials_from(os.environ) if credentials is None else credentials
-        if found is None:
+        if credentials is not None and tokens is not None:
+            raise ValueError("give credentials or tokens, not both")
+        source = tokens or credentials or credentials_from(os.environ)
+        if source is None:
             raise CredentialsError("no credentials: set RXFEED_USER and RXFEED_KEY, or RXFEED_CREDENTIALS to a file of yours")
         if deployment is None:
             deployment = deployment_from(os.environ)
@@ -119,7 +125,7 @@ class Gateway:
         self._reconnect = reconnect
         rest = Rest(self._transport, self.deployment, random=self._random)
         self._news: Broadcast[Event] = Broadcast(f"events of {self!r}")
-        self._login = Login(rest, found)
+        self._login = Login(rest, source, clock=self._clock, random=self._random, told=self._news.tell)
         self._contracts = Contracts(self._login, live=live)
         self._counters = Counters()
         self._holders = 0
@@ -365,7 +371,7 @@ class Gateway:
 
         def lost(error: ConnectionLost) -> None:
             if error.cause == "logout":
-                self._login.forget(token)  # its session has ended: whoever connects next logs in first
+                self._login.forget(token, refused=False)  # its session has ended: whoever connects next logs in first
             on_lost(error)
 
         link = Link(

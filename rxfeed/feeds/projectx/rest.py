@@ -131,8 +131,12 @@ class Rest:
 
         return await (retrying(attempt, self._retries, told) if again else attempt())
 
-    async def login(self, credentials: Credentials) -> Secret:
+    async def login(self, credentials: Credentials, *, again: bool = True) -> Secret:
         """Return a new token.
+
+        Args:
+            credentials: who we are.
+            again: as with `post`.
 
         Raises:
             LoginRefused: the gateway does not let this user in with this key.
@@ -142,7 +146,7 @@ class Rest:
         refused: LoginRefused | None = None
         answer: _Login | None = None
         try:
-            answer = await self.post(LOGIN, body, _Login)
+            answer = await self.post(LOGIN, body, _Login, again=again)
         except TokenRefused:
             refused = LoginRefused(f"{self.deployment} does not let this user in with this key (HTTP {_UNAUTHORIZED})")
         except GatewayRefused as error:
@@ -156,15 +160,19 @@ class Rest:
             raise ProtocolError(f"{LOGIN} answered with success, but no token")
         return answer.token
 
-    async def validate(self, token: Secret) -> Secret:
+    async def validate(self, token: Secret, *, again: bool = True) -> Secret:
         """Return the token to use from now on: a newer one, if the gateway gives one.
+
+        Args:
+            token: the present one.
+            again: as with `post`.
 
         Raises:
             TokenRefused: it is no longer taken; log in.
         """
         answer: _Validate | None = None
         try:
-            answer = await self.post(VALIDATE, None, _Validate, token=token)
+            answer = await self.post(VALIDATE, None, _Validate, token=token, again=again)
         except GatewayRefused as error:
             if error.code >= 400:  # a status, not an errorCode
                 raise

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from aiohttp import web
 
+from rxfeed.events import Event
 from rxfeed.feeds.projectx.credentials import Credentials
 from rxfeed.feeds.projectx.deployment import deployment
 from rxfeed.feeds.projectx.limits import Limits
@@ -24,10 +25,14 @@ KEY = "kV2/+9q=Zt7w-secret"
 OK = {"success": True, "errorCode": 0, "errorMessage": None}
 
 
-def jwt(number: int = 1, life: float | None = 86_400.0, **claims: Any) -> str:
-    """A token as the gateway gives: by a clock that is a year off."""
+START = 1_767_623_400.0
+"""When a simulation begins, in seconds since the epoch."""
+
+
+def jwt(number: int = 1, life: float | None = 86_400.0, made: float = START, **claims: Any) -> str:
+    """A token as the gateway gives."""
     if life is not None:
-        claims = {"iat": 1_700_000_000, "exp": 1_700_000_000 + life, **claims}
+        claims = {"iat": int(made), "exp": int(made) + life, **claims}
     parts = ({"alg": "HS256", "typ": "JWT"}, {"name": f"user number {number}", **claims})
     head, body = (urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts)
     return f"{head}.{body}.c2lnbmF0dXJl{number:04d}"
@@ -46,7 +51,8 @@ class Gateway:
     Args:
         script: an answer, or a list of them, by endpoint. An answer is a payload, whose envelope says success; a status; a
             status and its text and headers; or a function of the body, which gives one of these. `Auth/loginKey` gives a
-            new token each time unless there is a script for it, and other endpoints take none but the newest.
+            new token each time unless there is a script for it, and so does `Auth/validate`; endpoints take none but the
+            newest.
     """
 
     def __init__(self, script: dict[str, Any] | None = None, *, life: float | None = 86_400.0) -> None:
@@ -56,11 +62,16 @@ class Gateway:
         self.delay = 0.0
         self.logins = 0
         self.any_token = False
-
-    @property
-    def token(self) -> str:
+        self.skew = 0.0
+        """Seconds that its clock is ahead."""
+        self.token = jwt(0, life)
         """The newest token."""
-        return jwt(self.logins, self.life)
+
+    def issue(self) -> str:
+        """Give a new token."""
+        self.logins += 1
+        self.token = jwt(self.logins, self.life, START + self.skew + asyncio.get_running_loop().time())
+        return self.token
 
     @property
     def endpoints(self) -> list[str]:
@@ -94,10 +105,11 @@ class Gateway:
     def of(self, asked: Asked) -> web.Response:
         scripted: Any = self.script.get(asked.endpoint)
         if scripted is None and asked.endpoint == "Auth/loginKey":
-            self.logins += 1
-            return web.json_response({**OK, "token": self.token})
+            return web.json_response({**OK, "token": self.issue()})
         if asked.endpoint != "Auth/loginKey" and not self.any_token and asked.token != self.token:
             return web.Response(status=401)
+        if scripted is None and asked.endpoint == "Auth/validate":
+            return web.json_response({**OK, "newToken": self.issue()})
         assert scripted is not None, f"no script for {asked.endpoint}"
         given: Any = scripted.pop(0) if len(scripted) > 1 else scripted[0]
         if callable(given):
@@ -118,6 +130,7 @@ class World(NamedTuple):
     transport: Transport
     rest: Rest
     login: Login
+    told: list[Event]
 
     @property
     def now(self) -> float:
@@ -128,12 +141,15 @@ def asking(gateway: Gateway, use: Callable[[World], Awaitable[Any]], *, seed: in
     """What `use` returns, in a world where the gateway is served; nothing may be left afterwards."""
 
     async def main(simulation: Simulation) -> Any:
+        told: list[Event] = []
         async with simulation.network.serve("api.test", gateway.app()):
             transport = Transport(simulation.network.session, origins=DEPLOYMENT.origins)
             rest = Rest(transport, DEPLOYMENT, random=simulation.random, limits=more.pop("limits", Limits()), **more)
-            login = Login(rest, Credentials("somebody", Secret(KEY)))
+            login = Login(
+                rest, Credentials("somebody", Secret(KEY)), clock=simulation.clock, random=simulation.random, told=told.append
+            )  # fmt: skip
             try:
-                return await use(World(simulation, gateway, transport, rest, login))
+                return await use(World(simulation, gateway, transport, rest, login, told))
             finally:
                 await login.close()
                 await transport.close()

@@ -287,7 +287,7 @@ def test_a_login_is_tried_again_where_that_helps() -> None:
 )
 def test_validate(answer: Any, token: str) -> None:
     gateway = Gateway({"Auth/validate": answer})
-    gateway.logins = 1
+    gateway.token = jwt(1)
 
     async def use(world: World) -> None:
         assert (await world.rest.validate(Secret(jwt(1)))).reveal() == token
