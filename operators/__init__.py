@@ -12,6 +12,7 @@ from .latest_quote import latest_quote
 from .meter import meter
 from .order_book import order_book
 from .resubscribe_on import resubscribe_on
+from .repair import repair
 from .sample_every import sample_every
 from .share_latest import share_latest
 from .subscribe import subscribe
@@ -34,6 +35,7 @@ __all__ = [
     "meter",
     "order_book",
     "resubscribe_on",
+    "repair",
     "sample_every",
     "share_latest",
     "subscribe",
