@@ -18,6 +18,7 @@ from .share_latest import share_latest
 from .subscribe import subscribe
 from .subscribe_async import subscribe_async
 from .throttle_latest import throttle_latest
+from .timeout_idle import timeout_idle
 from .to_async_iter import to_async_iter
 from .validate import validate
 from .where import where
@@ -41,6 +42,7 @@ __all__ = [
     "subscribe",
     "subscribe_async",
     "throttle_latest",
+    "timeout_idle",
     "to_async_iter",
     "validate",
     "where",

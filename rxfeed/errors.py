@@ -127,3 +127,20 @@ class ConnectionLost(FeedError):
         super().__init__(text)
         self.cause = cause
         self.allow_reconnect = allow_reconnect
+
+
+class Stale(FeedError):
+    """Nothing came for longer than is allowed, although the market is open.
+
+    Args:
+        text: what was waited for, how long, and what is allowed.
+        since: when the silence began: the newest element, or the open after it; ns since the epoch, UTC.
+        allowed: how long it may last, in ns.
+        symbol: whose it is; None when it is the whole stream's.
+    """
+
+    def __init__(self, text: str, since: int, allowed: int, symbol: str | None = None) -> None:
+        super().__init__(text)
+        self.since = since
+        self.allowed = allowed
+        self.symbol = symbol

@@ -174,6 +174,7 @@ ENTRIES: Mapping[str, Entry] = {
         partial(_push_async, lambda source: source.pipe(ops.subscribe_async(_handler, capacity=ROOM))), bare_async
     ),
     "throttle_latest": through(lambda: ops.throttle_latest("1s", scheduler=_clock())),
+    "timeout_idle": through(lambda: ops.timeout_idle(first="1m", between="30s", session=SESSION, scheduler=_clock())),
     "to_async_iter": Entry(partial(_push_async, _to_async_iter), bare_async),
     "validate": through(lambda: ops.validate(), most=None),
     "where": through(lambda: ops.where(lambda tick: tick.size > 0)),
