@@ -6,12 +6,14 @@ has a text for people.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 
 from rxfeed.model import Gap, Repair
 from rxfeed.times import iso
+
+_MIB: Final = 1 << 20
 
 Hub = str
 """Which connection of a feed it is about: "market" or "user" at a ProjectX gateway."""
@@ -165,3 +167,36 @@ class NotRepaired(Event, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         return f"{self.gap.symbol} gap from {iso(self.gap.start)} not repaired: {self.text}"
+
+
+class CapacityChange(NamedTuple):
+    """What became of one capacity."""
+
+    name: str
+    before: int
+    now: int
+
+
+class LimitsChanged(Event, frozen=True, kw_only=True):
+    """Capacities follow the process' memory: they are lowered, or raised again."""
+
+    used: int
+    """Bytes that the process holds."""
+    target: int
+    """Bytes that it is meant to stay below."""
+    capacities: tuple[CapacityChange, ...]
+    """Those that changed."""
+
+    def __str__(self) -> str:
+        told = ", ".join(f"{each.name} {each.before:,} to {each.now:,}" for each in self.capacities)
+        how = "lowered" if any(each.now < each.before for each in self.capacities) else "raised"
+        return f"limits {how}, as {self.used / _MIB:,.0f} of {self.target / _MIB:,.0f} MiB are used: {told}"
+
+
+class LimitsFixed(Event, frozen=True, kw_only=True):
+    """Memory cannot be looked at: capacities stay what they are until it can. It is told once."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return f"limits stay as they are, since memory cannot be looked at: {self.text}"

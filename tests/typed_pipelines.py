@@ -65,7 +65,7 @@ def flow() -> None:
     assert_type(ticks.pipe(ops.throttle_latest("1s", key=lambda tick: tick.symbol), ops.bars("1m")), Observable[Bar])
     assert_type(frames.pipe(ops.sample_every("1s"), ops.each()), Observable[Tick])
     assert_type(ticks.pipe(ops.timeout_idle(between="30s", session="CME"), ops.bars("1m")), Observable[Bar])
-    assert_type(frames.pipe(ops.timeout_idle(first="1m", on_idle=lambda stale: print(stale.since))), Observable[Frame[Tick]])
+    assert_type(frames.pipe(ops.timeout_idle(first="1m", on_idle=lambda stale: None)), Observable[Frame[Tick]])
 
 
 def quotes_and_books() -> None:

@@ -18,7 +18,7 @@ MOST: Final = 4_096
 """Symbols that are watched one by one."""
 OTHER: Final = "other"
 """What those that come after so many are called; they are watched as if they were one."""
-_NEVER: Final = -FOREVER
+_NEVER: Final[int] = -FOREVER
 
 
 class Watch:
@@ -33,7 +33,7 @@ class Watch:
         self.last = now
         """The clock's time when the newest element came, or when it was begun to wait for one."""
         self._base = now  # from where it is counted: that, or an open after it, or when it was told of
-        self._seen = now  # `last`, as it was when that was worked out
+        self._seen: int = now  # `last`, as it was when that was worked out
         self._quiet: int | None = None  # the beginning of a silence that was told of already
 
     def look(self, now: int) -> tuple[Stale | None, int | None]:
