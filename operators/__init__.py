@@ -11,8 +11,10 @@ from .from_async_iter import from_async_iter
 from .latest_quote import latest_quote
 from .meter import meter
 from .order_book import order_book
-from .resubscribe_on import resubscribe_on
 from .repair import repair
+from .restart import restart
+from .resubscribe_on import resubscribe_on
+from .retry import retry
 from .sample_every import sample_every
 from .share_latest import share_latest
 from .subscribe import subscribe
@@ -37,6 +39,8 @@ __all__ = [
     "order_book",
     "resubscribe_on",
     "repair",
+    "restart",
+    "retry",
     "sample_every",
     "share_latest",
     "subscribe",

@@ -43,8 +43,10 @@ def call(function: Callable[..., object], given: Mapping[str, Any]) -> str:
             told += _several(value, len(value))
         elif parameter.default is Parameter.empty:
             told.append(_value(value))
-        elif value is not parameter.default and _value(value) != _value(parameter.default):
-            told.append(f"{key}={_value(value)}")
+        elif value is not parameter.default and (
+            (text := _value(value)) != _value(parameter.default) or text.endswith("(...)")
+        ):
+            told.append(f"{key}={text}")
     return f"{function.__name__}({', '.join(told)})"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import ClassVar, Literal
 
 LossCause = Literal["closed", "dropped", "silent", "logout", "protocol", "asked", "rotation"]
@@ -21,6 +22,46 @@ class PartialRefused(RxfeedError, ValueError):
 
 class Overflow(RxfeedError):
     """More elements came than a buffer may hold, and its consumer wants an error rather than a loss."""
+
+
+class RetriesExhausted(RxfeedError):
+    """It was tried as often, or for as long, as allowed.
+
+    Args:
+        attempts: how often it was tried.
+        seconds: from the first attempt's begin to the last one's end.
+        allowed: what was, in words.
+        last_error: what the last attempt ended with; also `__cause__`.
+    """
+
+    def __init__(self, attempts: int, seconds: float, allowed: str, last_error: Exception) -> None:
+        super().__init__(
+            f"given up after {attempts} attempt{'' if attempts == 1 else 's'} in {seconds:.4g} s, allowed: {allowed}; "
+            f"the last one ended with {brief(last_error)}"
+        )
+        self.attempts, self.seconds, self.allowed, self.last_error = attempts, seconds, allowed, last_error
+        self.__cause__ = last_error
+
+
+class CircuitOpen(RxfeedError):
+    """A circuit breaker lets no attempt through now.
+
+    Args:
+        name: the breaker's.
+        retry_after: seconds until it may let one through; `inf` if it was forced open.
+        last_error: the last that it counted; None if there was none.
+    """
+
+    def __init__(self, name: str, retry_after: float, last_error: Exception | None = None) -> None:
+        when = "until it is closed by hand" if retry_after == inf else f"for {retry_after:.4g} s more"
+        why = "" if last_error is None else f"; its last error was {brief(last_error)}"
+        super().__init__(f"circuit {name!r} is open {when}{why}")
+        self.name, self.retry_after, self.last_error = name, retry_after, last_error
+
+
+def brief(error: Exception) -> str:
+    """Return an error in a line: of one that is not ours the type alone, since its text may hold an address with a token."""
+    return f"{type(error).__name__}: {error}" if isinstance(error, RxfeedError) else type(error).__name__
 
 
 class FeedError(RxfeedError):

@@ -10,12 +10,13 @@ from typing import Any, Literal
 
 import msgspec
 
-Where = Literal["on_next", "on_error", "on_completed", "source", "dispose"]
-"""Which call raised; "source" is a stream that ended with an error nobody had asked for."""
+Where = Literal["on_next", "on_error", "on_completed", "source", "dispose", "told", "listener", "counts", "open_wait"]
+"""Which call raised; "source" is a stream that ended with an error nobody had asked for. Behind "told", "listener", "counts"
+and "open_wait" are callables that a retry or a circuit breaker was given."""
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """Why a subscription ended that should not have."""
+    """What a subscriber, or a callable that was given, did wrong."""
 
     stage: str
     """The name it was given, else the handler's."""
@@ -25,19 +26,23 @@ class Failure(msgspec.Struct, frozen=True):
     """As Python prints it: source lines, but no values of variables."""
     element: Any = None
     """What was being handled, in `on_next`."""
+    goes_on: bool = False
+    """Whether the subscription is kept all the same."""
 
     def __str__(self) -> str:
         if self.where == "source":
             return f"{self.stage}: the stream ended with an error, and no on_error was given"
-        return f"{self.stage} raised in {self.where}; its subscription has ended"
+        return f"{self.stage} raised in {self.where}; {'it goes on' if self.goes_on else 'its subscription has ended'}"
 
 
 Report = Callable[[Failure], object]
 
 
-def tell(report: Report | None, stage: str, where: Where, error: Exception, element: object = None) -> None:
+def tell(
+    report: Report | None, stage: str, where: Where, error: Exception, element: object = None, *, goes_on: bool = False
+) -> None:
     """Tell of a failure, by `report` or else by one log record. Nothing is raised, whatever goes wrong here."""
-    failure = Failure(stage, where, error, _text(error), element)
+    failure = Failure(stage, where, error, _text(error), element, goes_on)
     if report is None:
         _log(failure)
         return

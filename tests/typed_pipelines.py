@@ -56,6 +56,8 @@ def flow() -> None:
     assert_type(ticks.pipe(ops.meter("raw"), ops.validate(), ops.checkpoint("clean")), Observable[Tick])
     assert_type(frames.pipe(ops.meter("raw"), ops.checkpoint("raw")), Observable[Frame[Tick]])
     assert_type(ticks.pipe(ops.meter("raw"), rxo.map(lambda tick: tick.price), ops.checkpoint("prices")), Observable[float])
+    assert_type(ticks.pipe(ops.retry(wait="1s"), ops.restart(wait=2), ops.validate(), ops.bars("1m")), Observable[Bar])
+    assert_type(frames.pipe(ops.retry(), ops.each(), rxo.map(lambda tick: tick.price)), Observable[float])
     # Two meters on two types in one pipe are more than pyright can tell apart.
     assert_type(ticks.pipe(ops.meter("raw"), ops.bars("1m")).pipe(ops.meter("bars")), Observable[Bar])
     assert_type(ops.meter("raw").stats.ticks, int)

@@ -12,7 +12,7 @@ from tenacity.wait import WaitBaseT
 
 from rxfeed.attempts import Always, AttemptPolicy
 from rxfeed.errors import FeedError
-from rxfeed.feeds.retrying import Retries, backoff
+from rxfeed.retrying import Retries, backoff
 from rxfeed.times import SECOND, Duration, nanoseconds
 
 

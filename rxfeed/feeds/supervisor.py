@@ -19,8 +19,8 @@ from rxfeed.clock import Clock
 from rxfeed.errors import ConnectionLost, FeedError, RxfeedError, Unreachable
 from rxfeed.events import Connected, Event, GaveUp, Lost, Retrying, Rotated, RotationFailed, SingleSession
 from rxfeed.feeds.reconnecting import Reconnect
-from rxfeed.feeds.retrying import Steps
 from rxfeed.feeds.tasks import Tasks
+from rxfeed.retrying import Tries
 
 
 class Linked(Protocol):
@@ -168,8 +168,9 @@ class Supervisor(Generic[L]):
     ) -> None:  # fmt: skip
         self._name, self._source, self._of = name, source, of
         self._settings: Final = reconnect or Reconnect()
-        self._steps = None if reconnect is None else Steps(reconnect.retries(random))
-        self._rotations = Steps(self._settings.retries(random))
+        self._retries = None if reconnect is None else reconnect.retries(random)
+        self._tries = Tries(self._settings.retries(random), 0.0)
+        self._rotations = Tries(self._settings.retries(random), 0.0)
         self._clock, self._tasks, self._told = clock, tasks, told
         self._requests: dict[Request, str] = {}
         self._bell: asyncio.Future[None] | None = None
@@ -230,6 +231,7 @@ class Supervisor(Generic[L]):
         """Connect again and again."""
         loop = asyncio.get_running_loop()
         attempts = 0
+        self._tries.anew(loop.time())
         next: asyncio.Task[_Hold[L]] | None = None
         while True:
             attempts += 1
@@ -248,10 +250,10 @@ class Supervisor(Generic[L]):
                 attempts = 0
                 end = await self._live(hold)
                 next, error, planned = end.next, end.error, end.planned
-                if self._steps is not None and loop.time() - born >= self._settings.seconds("quiet"):
-                    self._steps.reset()
+                if loop.time() - born >= self._settings.seconds("quiet"):
+                    self._tries.anew(loop.time())
                 self._tell(Lost(time=self._clock.now, hub=self._name, cause=end.error.cause, text=str(end.error)))
-                if self._steps is not None:
+                if self._retries is not None:
                     self._of.lost(end.error)
                 if next is not None:
                     continue
@@ -269,15 +271,14 @@ class Supervisor(Generic[L]):
 
     @property
     def _fresh(self) -> bool:
-        return self._steps is not None and self._steps.failures == 0
+        return self._tries.attempts == 1
 
     def _wait(self, error: Exception, *, at_once: bool) -> float | None:
-        if self._steps is None:
+        if self._retries is None:
             return None
-        if at_once and isinstance(error, FeedError) and not error.permanent:
-            # It counts as a failure all the same, unless we wanted it: a peer that lets in and throws out is waited for.
-            return 0.0 if self._steps.failed(error, asyncio.get_running_loop().time()) is not None else None
-        return self._steps.failed(error, asyncio.get_running_loop().time())
+        # What is tried at once counts as a failure all the same: a peer that lets in and throws out is waited for.
+        wait = self._tries.after(error, asyncio.get_running_loop().time())
+        return wait if wait is None or not at_once else 0.0
 
     async def _open(self, prepare: Callable[[L], Any] | None = None) -> _Hold[L]:
         """Return an open connection, as soon as one may be tried.
@@ -346,7 +347,7 @@ class Supervisor(Generic[L]):
         loop = asyncio.get_running_loop()
         healthy = loop.call_later(self._settings.seconds("healthy_after"), hold.succeeded)
         self._requests.clear()
-        self._rotations.reset()
+        self._rotations.anew(loop.time())
         if self._of.outdated(hold.link):
             self._requests["rotate"] = "the token has changed meanwhile"
         try:
@@ -429,7 +430,7 @@ class Supervisor(Generic[L]):
         except Exception as wrong:  # noqa: BLE001
             failed = wrong
         if failed is None and new is not None:
-            self._rotations.reset()
+            self._rotations.anew(loop.time())
             new.succeeded()
             self._drop(old)
             seconds = loop.time() - began
@@ -441,7 +442,7 @@ class Supervisor(Generic[L]):
         if new is not None:
             self._drop(new, failed)
         self._tell(RotationFailed(time=self._clock.now, hub=self._name, text=_text(failed)))
-        wait = self._rotations.failed(failed, loop.time()) if isinstance(failed, FeedError) else None
+        wait = self._rotations.after(failed, loop.time()) if isinstance(failed, FeedError) else None
         if wait is not None:
             self._cancel_later()
             self._later = loop.call_later(wait, self.request, "rotate", why)

@@ -167,6 +167,8 @@ ENTRIES: Mapping[str, Entry] = {
     "latest_quote": through(lambda: ops.latest_quote(), "quotes"),
     "meter": through(lambda: ops.meter("stage")),
     "order_book": through(lambda: ops.order_book(every="1s"), "depth"),
+    "restart": through(lambda: ops.restart(scheduler=_clock())),
+    "retry": through(lambda: ops.retry(scheduler=_clock())),
     "sample_every": through(lambda: ops.sample_every("1s", scheduler=_clock())),
     "share_latest": through(lambda: ops.share_latest()),
     "subscribe": Entry(partial(_push, lambda source: source.pipe(ops.subscribe(nothing)) and None), bare),

@@ -19,11 +19,11 @@ from rxfeed.clock import Clock
 from rxfeed.errors import ConnectionLost, FeedError, InvocationFailed
 from rxfeed.events import Event
 from rxfeed.feeds.reconnecting import Reconnect
-from rxfeed.feeds.retrying import Steps
 from rxfeed.feeds.supervisor import Request, Supervisor
 from rxfeed.feeds.tasks import Tasks
 from rxfeed.frame import Frame
 from rxfeed.kernels.splice import Splice
+from rxfeed.retrying import Tries
 from rxfeed.runs import RunObservable
 from rxfeed.times import SECOND
 
@@ -94,7 +94,7 @@ class Hub:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._fresh = False
         self._closed = False
-        self._pace = None if reconnect is None else partial(Steps, reconnect.retries(random))
+        self._pace = None if reconnect is None else partial(Tries, reconnect.retries(random))
         self._supervisor: Supervisor[Link] = Supervisor(
             name, connect_once, self, reconnect=reconnect, clock=clock, random=random, tasks=tasks, told=told
         )
@@ -174,13 +174,14 @@ class Hub:
 
     async def _found(self, wanted: Wanted) -> list[tuple[str, Any]]:
         """Ask what a stream is about, again where the gateway cannot be reached now, as it is for connections."""
-        steps = None if self._pace is None else self._pace()
+        loop = asyncio.get_running_loop()
+        tries = None if self._pace is None else self._pace(loop.time())
         while True:
             try:
                 return await wanted()
             except FeedError as error:
                 failed = error
-            wait = None if steps is None else steps.failed(failed, asyncio.get_running_loop().time())
+            wait = None if tries is None else tries.after(failed, loop.time())
             if wait is None:
                 raise failed
             del failed
