@@ -22,13 +22,14 @@ from rxfeed.clock import Clock
 from rxfeed.errors import FeedError, LoginRefused, TokenRefused
 from rxfeed.events import Event, TokenChanged, TokenFailed
 from rxfeed.failures import stage_of, tell
+from rxfeed.retrying import Tries
 from rxfeed.secret import Secret, redacted
 from rxfeed.times import SECOND, Duration, nanoseconds
 
 from .asking import Asker, Token, TokenSource, newer
 from .claims import claims_of
 from .flight import Flight
-from .retrying import Retries, Steps, may_help, patient, retrying
+from .retrying import Retries, may_help, patient, retrying
 from .tasks import Tasks
 
 __all__ = ["Token", "TokenSource", "Tokens"]
@@ -250,15 +251,15 @@ class Tokens:
             self._arm()
 
     async def _refresh(self) -> None:
-        steps, due = Steps(self._refreshes), self._held
+        tries, due = Tries(self._refreshes, _now()), self._held
         while self._held is None or self._held is due:
             flight = self._flight
             if flight is None or not flight.open:
-                flight = self._fly(self._renew(steps.failures), "refresh")
+                flight = self._fly(self._renew(tries.attempts - 1), "refresh")
             try:
                 await flight.join()
             except Exception as error:  # noqa: BLE001  # a source may raise what it likes
-                wait = steps.failed(error, _now())
+                wait = tries.after(error, _now())
                 text = redacted(str(error)) or type(error).__name__
             else:
                 return

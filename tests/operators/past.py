@@ -1,4 +1,4 @@
-"""A past that is known, and a history that tells of it: late, with holes, or not at all. It shares no code with what it tests."""
+"""A past that is known, and a history that tells of it: late, with holes, or not at all. No code is shared with the tested."""
 
 from __future__ import annotations
 

@@ -65,6 +65,7 @@ class Hub:
         title: what it is called in errors.
         connect_once: an observable of one open connection, which errors when that is lost.
         outdated: whether a connection was made with a token that is no longer the newest.
+        keep: has the token refreshed ahead of its end, and calls when there is a new one, until disposed of.
         reconnect: how a lost connection is got back; None not at all.
         clock: what time it is.
         random: where jitter comes from.
@@ -75,12 +76,14 @@ class Hub:
 
     def __init__(
         self, name: HubName, title: str, connect_once: Observable[Link], *, outdated: Callable[[Link], bool],
-        reconnect: Reconnect | None, clock: Clock, random: Random, counters: Counters, tasks: Tasks,
+        keep: Callable[[Callable[[], object]], abc.DisposableBase], reconnect: Reconnect | None, clock: Clock, random: Random, counters: Counters, tasks: Tasks,
         told: Callable[[Event], object],
     ) -> None:  # fmt: skip
         self.name: Final = name
         self._title, self._clock, self._tasks, self._counters = title, clock, tasks, counters
         self.outdated: Final = outdated
+        self._keep = keep
+        self._keeping: abc.DisposableBase | None = None
         self._outlets: dict[Outlet, None] = {}
         self._topics = Topics(tasks)
         self._leaving: list[Topic] = []  # of nobody any more, and still to be unsubscribed from
@@ -233,6 +236,8 @@ class Hub:
                 self._waiting.set_result(self._link)
             self._loop = self._waiting.get_loop()
             self._supervisor.start()
+            if self._keeping is None:
+                self._keeping = self._keep(lambda: self.request("rotate", "there is a new token"))
         return self._waiting
 
     def _fail(self, outlet: Outlet, error: Exception) -> None:
@@ -276,6 +281,9 @@ class Hub:
         """Forget the connection, and all that was about it."""
         waiting, self._waiting = self._waiting, None
         self._link = None
+        if self._keeping is not None:
+            self._keeping.dispose()
+            self._keeping = None
         self._topics.clear()
         self._leaving.clear()
         self._chains.clear()
@@ -379,7 +387,7 @@ class Hub:
         Raises:
             FeedError: it did not become certain where the two meet; the old one is kept.
         """
-        stages = {kind.name: self._stage(kind) for kind in KINDS if kind.hub == self.name}
+        stages = {kind.name: self._stage(kind, new) for kind in KINDS if kind.hub == self.name}
         overlap = self._overlap = Overlap(old, new, stages, self._topics, self._chains.late)
         self._chains.begin(stages)
         new.to(partial(self._route, new))
@@ -398,14 +406,14 @@ class Hub:
         self._slack = min(max(self._slack, *seen, 0), MOST_SLACK)
         return uncertain
 
-    def _stage(self, kind: Kind) -> Stage:
+    def _stage(self, kind: Kind, new: Link) -> Stage:
         keys = [topic.key for topic in self._topics if topic.kind is kind]
         if kind is TRADES:
             return TradesStage(Splice(keys, slack=self._slack, since={key: self._gaps.last(key) for key in keys}))
         if kind is QUOTES:
-            return QuotesStage(keys)
+            return QuotesStage()
         if kind is DEPTH:
-            return DepthStage(keys)
+            return DepthStage(keys, new.epoch, lambda: self._clock.now)
         return EventsStage()
 
 

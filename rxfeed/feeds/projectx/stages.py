@@ -8,12 +8,13 @@ repeats is left out. There may be several, one behind the other, when connection
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 import msgspec
 
-from rxfeed.kernels.splice import Mark, Splice
-from rxfeed.model import Gap, Tick
+from rxfeed.kernels.splice import DepthSplice, Mark, QuoteSplice, Splice
+from rxfeed.model import Depth, Gap, Quote, Tick
 
 
 class Stage(Protocol):
@@ -156,7 +157,40 @@ class TradesStage:
         self._splice.drop(key)
 
 
-class EventsStage:
+class _Quiet:
+    """What stages have in common that do not match element by element."""
+
+    done = False
+    """Whether everything passes it unchanged."""
+
+    def __init__(self) -> None:
+        self._waiting = frozenset({"answer"})
+
+    def subscribed(self, key: str) -> None:
+        """Do nothing."""
+
+    def mark(self) -> Mark | None:
+        """Return nothing."""
+
+    def answered(self, mark: Mark | None) -> list[Any]:
+        """Note that all that was said before is here."""
+        self._waiting = frozenset[str]()
+        return []
+
+    def abort(self) -> None:
+        """Stay with the live one."""
+        self.done = True
+
+    def lost(self) -> list[Any]:
+        """Return nothing: what the successor said was of use only with its connection."""
+        return []
+
+    def gaps(self) -> list[Gap]:
+        """Return nothing: gaps are of trades."""
+        return []
+
+
+class EventsStage(_Quiet):
     """What the user hub tells: each event carries ids and times, so the same event is the same record.
 
     Once both have answered questions, whatever one was sent before is here, and so is what the other was: then what the
@@ -164,11 +198,9 @@ class EventsStage:
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self._said: Counter[Any] = Counter()
         self._held: list[Any] = []
-        self._waiting: frozenset[str] = frozenset({"everything"})
-        self.done = False
-        """Whether everything passes it unchanged."""
 
     @property
     def pending(self) -> frozenset[str]:
@@ -185,17 +217,6 @@ class EventsStage:
         """Take events of the successor: they are held."""
         self._held += rows
 
-    def subscribed(self, key: str) -> None:
-        """Do nothing."""
-
-    def mark(self) -> Mark | None:
-        """Return nothing."""
-
-    def answered(self, mark: Mark | None) -> list[Any]:
-        """Note that all that was said before is here."""
-        self._waiting = frozenset()
-        return []
-
     def handover(self) -> list[Any]:
         """Return what only the successor has said."""
         out: list[Any] = []
@@ -209,17 +230,9 @@ class EventsStage:
 
     def abort(self) -> None:
         """Forget what both said."""
-        self.done = True
+        super().abort()
         self._held.clear()
         self._said.clear()
-
-    def lost(self) -> list[Any]:
-        """Return what only the successor has said."""
-        return self.handover()
-
-    def gaps(self) -> list[Gap]:
-        """Return nothing: gaps are of trades."""
-        return []
 
     def add(self, key: str, since: int | None) -> None:
         """Do nothing."""
@@ -234,11 +247,92 @@ def _key(row: Any) -> Any:
     return type(row), tuple(fields.values())
 
 
-class QuotesStage(EventsStage):
-    def __init__(self, keys: object) -> None:
+class QuotesStage(_Quiet):
+    """Quotes: one side at a time, and never an older one."""
+
+    def __init__(self) -> None:
         super().__init__()
+        self._splice = QuoteSplice()
+        self._keys: set[str] = set()
+        self._behind: set[str] | None = None
+
+    @property
+    def pending(self) -> frozenset[str]:
+        """Not empty before both have answered, so that the successor has said what it says at first."""
+        return self._waiting
+
+    def live(self, rows: list[Quote]) -> list[Quote]:
+        """Take quotes of the live connection."""
+        if self.done:
+            return rows
+        if self._behind is None:
+            self._keys.update(row.symbol for row in rows)
+            return self._splice.old(rows)
+        out = self._splice.new(rows)
+        self._behind.difference_update(row.symbol for row in out)
+        self.done = not self._behind
+        return out
+
+    def shadow(self, rows: list[Quote]) -> None:
+        """Take quotes of the successor."""
+        self._keys.update(row.symbol for row in rows)
+        self._splice.new(rows)
+
+    def handover(self) -> list[Quote]:
+        """Return what the successor knows better."""
+        out = [quote for key in sorted(self._keys) for quote in self._splice.cut(key)]
+        self._behind = self._keys - {quote.symbol for quote in out}
+        return out
+
+    def add(self, key: str, since: int | None) -> None:
+        """Do nothing."""
+
+    def drop(self, key: str) -> None:
+        """Take out a contract."""
+        self._keys.discard(key)
+        self._splice.drop(key)
+        if self._behind is not None:
+            self._behind.discard(key)
 
 
-class DepthStage(EventsStage):
-    def __init__(self, keys: object) -> None:
+class DepthStage(_Quiet):
+    """Order books: the successor's is built in the shadow, from its reset, and takes over whole.
+
+    Args:
+        keys: the contracts.
+        epoch: of the successor.
+        now: what time it is.
+    """
+
+    def __init__(self, keys: Iterable[str], epoch: int, now: Callable[[], int]) -> None:
         super().__init__()
+        self._splice = DepthSplice(epoch)
+        self._keys, self._now = set(keys), now
+
+    @property
+    def pending(self) -> frozenset[str]:
+        """The contracts whose book the successor has not sent."""
+        return frozenset(key for key in self._keys if not self._splice.ready(key)) | self._waiting
+
+    def live(self, rows: list[Depth]) -> list[Depth]:
+        """Take depth of the live connection."""
+        return rows if self.done else self._splice.old(rows)
+
+    def shadow(self, rows: list[Depth]) -> None:
+        """Take depth of the successor."""
+        self._splice.new(rows)
+
+    def handover(self) -> list[Depth]:
+        """Return the successor's books."""
+        self.done = True
+        now = self._now()
+        return [row for key in sorted(self._keys) for row in self._splice.cut(key, received=now)]
+
+    def add(self, key: str, since: int | None) -> None:
+        """Take in a contract."""
+        self._keys.add(key)
+
+    def drop(self, key: str) -> None:
+        """Take out a contract."""
+        self._keys.discard(key)
+        self._splice.drop(key)
