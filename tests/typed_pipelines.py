@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from typing import assert_type
 
 import polars as pl
-from reactivex import Observable
+from reactivex import Observable, never
 from reactivex import operators as rxo
 from reactivex.abc import DisposableBase
 
@@ -60,6 +60,8 @@ def flow() -> None:
     assert_type(frames.pipe(ops.retry(), ops.each(), rxo.map(lambda tick: tick.price)), Observable[float])
     # Two meters on two types in one pipe are more than pyright can tell apart.
     assert_type(ticks.pipe(ops.meter("raw"), ops.bars("1m")).pipe(ops.meter("bars")), Observable[Bar])
+    assert_type(ticks.pipe(ops.resubscribe_on(never()), ops.bars("1m")), Observable[Bar])
+    assert_type(frames.pipe(ops.resubscribe_on(never())), Observable[Frame[Tick]])
     assert_type(ops.meter("raw").stats.ticks, int)
     assert_type(ticks.pipe(ops.validate(), ops.share_latest(key=lambda tick: tick.symbol)), Observable[Tick])
     assert_type(frames.pipe(ops.share_latest(), ops.bars("1m")), Observable[Bar])

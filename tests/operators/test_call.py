@@ -44,6 +44,7 @@ from rxfeed.windows import Windows
         (ops.latest_quote(need="bid"), "latest_quote(need='bid')"),
         (ops.collect(Tick, limit=5), "collect(kind=Tick, limit=5)"),
         (ops.share_latest(key="symbol"), "share_latest(key='symbol')"),
+        (ops.resubscribe_on(Subject[Any](), timeout="9s"), "resubscribe_on(Subject(...), timeout='9s')"),
         (ops.sample_every("5s", key="symbol"), "sample_every('5s', key='symbol')"),
         (ops.throttle_latest(0.5), "throttle_latest(0.5)"),
     ],
