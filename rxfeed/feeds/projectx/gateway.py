@@ -29,7 +29,7 @@ from rxfeed.frame import Frame
 from rxfeed.model import Bar, Depth, Gap, Quote, Tick, Undecoded
 from rxfeed.sessions import Session
 
-from .accounts import Account, accounts
+from .accounts import Account, Accounts
 from .contracts import Contract, Contracts
 from .credentials import Credentials, credentials_from
 from .deployment import Deployment, deployment_from
@@ -127,6 +127,7 @@ class Gateway:
         self._news: Broadcast[Event] = Broadcast(f"events of {self!r}")
         self._login = Login(rest, source, clock=self._clock, random=self._random, told=self._news.tell)
         self._contracts = Contracts(self._login, live=live)
+        self._accounts = Accounts(self._login)
         self._counters = Counters()
         self._holders = 0
         self._closing: Subject[None] = Subject()
@@ -266,13 +267,13 @@ class Gateway:
             return await self._contracts.search(text)
 
     async def account_list(self) -> list[Account]:
-        """Return one's accounts, whose ids `orders`, `positions` and `fills` want.
+        """Return one's accounts, whose ids `orders`, `positions` and `fills` want. The log tells which may not trade.
 
         Raises:
             FeedError: the gateway cannot be asked, or refuses.
         """
         async with self.held():
-            return await accounts(self._login)
+            return await self._accounts.list()
 
     async def history(self, symbol: str, timeframe: str, start: int, end: int, *, session: str | Session = "CME") -> Frame[Bar]:
         """Return the bars that the gateway kept, oldest first: those that begin in `[start, end)` and are complete.

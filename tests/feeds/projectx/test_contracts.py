@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rxfeed.errors import FeedError, GatewayRefused, ProtocolError, UnknownContract
-from rxfeed.feeds.projectx.accounts import Account, accounts
 from rxfeed.feeds.projectx.contracts import Contract, Contracts
 from rxfeed.feeds.projectx.symbols import MONTHS, Wanted, expiry_of, meanings, root_of, symbol_of
 from tests.feeds.projectx.gateway import Gateway, World, asking
@@ -257,21 +256,3 @@ def test_contracts_that_make_no_sense(rows: Any, text: str) -> None:
     assert type(error) is ProtocolError
     assert str(error).startswith("Contract/search answered ")
     assert text in str(error)
-
-
-def test_accounts() -> None:
-    raw = [
-        {"id": 7, "name": "PRACTICE-1", "balance": 50_000.5, "canTrade": True, "isVisible": True, "simulated": True},
-        {"id": "8", "name": "LIVE"},
-    ]
-    given = Gateway({"Account/search": {"accounts": raw}})
-
-    async def use(world: World) -> None:
-        assert await accounts(world.login) == [
-            Account(7, "PRACTICE-1", 50_000.5, True, True, True),
-            Account(8, "LIVE", None, False, True, None),
-        ]
-        assert await accounts(world.login, only_active=False)
-        assert [asked.body for asked in given.asked[1:]] == [{"onlyActiveAccounts": True}, {"onlyActiveAccounts": False}]
-
-    asking(given, use)
