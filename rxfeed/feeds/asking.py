@@ -64,6 +64,7 @@ class Asker:
 
     def __init__(self, source: TokenSource, *, clock: Clock, timeout: float, tell: Callable[[Event], object]) -> None:
         self._source, self._clock, self._timeout, self._tell = source, clock, timeout, tell
+        self._made: float | None = None
         self._off: float | None = None
         self._said: set[str] = set()
         self.barred: str | None = None
@@ -99,7 +100,8 @@ class Asker:
             self._say(claims.wrong)
         elif took >= claims.life:
             self._say(f"the token was over when it came: it lives {claims.life:g} s, and took {took:.1f} s to come")
-        if claims.made is not None:
+        if claims.made is not None and claims.made != self._made:  # else it is an old one that came again
+            self._made = claims.made
             self._judge(claims.made, took)
         return Token(given, since, claims.life, "login" if old is None else "validate")
 

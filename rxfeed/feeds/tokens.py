@@ -242,7 +242,7 @@ class Tokens:
 
     def _begin(self) -> None:
         self._timer = None
-        self._refreshing = self._tasks.start(self._refresh(), "refresh ahead")
+        self._refreshing = self._tasks.start(self._refresh(self._held), "refresh ahead")
         self._refreshing.add_done_callback(self._refreshed)
 
     def _refreshed(self, task: asyncio.Task[None]) -> None:
@@ -250,8 +250,8 @@ class Tokens:
         if task.cancelled() or task.exception() is None:
             self._arm()
 
-    async def _refresh(self) -> None:
-        tries, due = Tries(self._refreshes, _now()), self._held
+    async def _refresh(self, due: Token | None) -> None:
+        tries = Tries(self._refreshes, _now())
         while self._held is None or self._held is due:
             flight = self._flight
             if flight is None or not flight.open:
