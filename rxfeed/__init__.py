@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rxfeed import by, errors, expressions, operators, pipeline, rules, sessions
     from rxfeed.book import Book
     from rxfeed.clock import Clock, LiveClock, LoopClock, ReplayClock, VirtualClock
-    from rxfeed.errors import InputError, Overflow, PartialRefused, RxfeedError
+    from rxfeed.errors import InputError, Overflow, PartialRefused, RepairRefused, RxfeedError
     from rxfeed.failures import Failure
     from rxfeed.feeds.projectx import Gateway
     from rxfeed.feeds.replay import replay
@@ -51,6 +51,7 @@ __all__ = [
     "PartialRefused",
     "Quote",
     "Reject",
+    "RepairRefused",
     "ReplayClock",
     "RxfeedError",
     "Session",
@@ -76,7 +77,7 @@ __all__ = [
 _HOMES: Final = {
     "rxfeed.book": ("Book",),
     "rxfeed.clock": ("Clock", "LiveClock", "LoopClock", "ReplayClock", "VirtualClock"),
-    "rxfeed.errors": ("InputError", "Overflow", "PartialRefused", "RxfeedError"),
+    "rxfeed.errors": ("InputError", "Overflow", "PartialRefused", "RepairRefused", "RxfeedError"),
     "rxfeed.failures": ("Failure",),
     "rxfeed.feeds.projectx": ("Gateway",),
     "rxfeed.feeds.replay": ("replay",),

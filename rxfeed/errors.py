@@ -20,6 +20,10 @@ class PartialRefused(RxfeedError, ValueError):
     """A partial bar that cannot be merged: it does not fit the finest window, or would be counted twice."""
 
 
+class RepairRefused(RxfeedError, ValueError):
+    """A gap, or what history says about one, that cannot be meant: of other windows than ours, backwards, or with a bar twice."""
+
+
 class Overflow(RxfeedError):
     """More elements came than a buffer may hold, and its consumer wants an error rather than a loss."""
 

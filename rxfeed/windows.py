@@ -6,7 +6,7 @@ One `Windows` value goes to every operator that must agree on windows, so that w
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date
 from functools import lru_cache
 from typing import NamedTuple
@@ -19,6 +19,8 @@ from rxfeed.times import NANOSECONDS
 __all__ = ["ANCHORS", "SPAN", "Anchor", "Grid", "Level", "Located", "Segment", "Timeframe", "Window", "Windows"]
 
 MOST_TIMEFRAMES = 32
+_MANY = 100
+_LENGTHS = {"1d": NANOSECONDS["d"], "1w": 7 * NANOSECONDS["d"], "1mo": 31 * NANOSECONDS["d"]}
 
 
 class Level(NamedTuple):
@@ -77,6 +79,26 @@ class Windows:
         """Return the grid of a level. Equal windows share it, with what it has computed."""
         return _grid(self.levels[level].timeframe, self.session, self.anchor)
 
+    def grid_of(self, timeframe: Timeframe) -> Grid:
+        """Return the grid of any timeframe on this session and anchor."""
+        return _grid(timeframe, self.session, self.anchor)
+
+    def close_levels(self) -> tuple[Level, ...]:
+        """Return the levels with hidden ones between, so that no window is made of more than about a hundred finer ones.
+
+        Whoever must keep what a window is made of until that is over (a day of seconds) then keeps little.
+        """
+        shown = {level.timeframe for level in self.levels if level.emitted}
+        timeframes = [level.timeframe for level in self.levels]
+        found = True
+        while found:
+            made = _linked(sorted(timeframes, key=lambda t: t.rank), shown)
+            pairs = ((made[level.source].timeframe, level.timeframe) for level in made if level.source is not None)
+            found = next((between for pair in pairs if (between := _between(*pair)) is not None), None)
+            if found:
+                timeframes.append(found)
+        return _linked(sorted(timeframes, key=lambda t: t.rank), shown)
+
     def with_session(self, session: str | Session) -> Windows:
         """Return the same timeframes and anchor on another session."""
         return Windows(*self.timeframes, session=session, anchor=self.anchor)
@@ -132,11 +154,31 @@ def _plan(timeframes: Sequence[Timeframe]) -> tuple[Level, ...]:
     if hidden:
         common = math.gcd(*(t.step for t in order))
         order.insert(0, Timeframe.parse(_text(common)) if common else SPAN)
+    return _linked(order, set(timeframes))
+
+
+def _linked(order: Sequence[Timeframe], shown: Collection[Timeframe]) -> tuple[Level, ...]:
     sources = [max((j for j in range(i) if order[j].divides(order[i])), default=None) for i in range(len(order))]
     return tuple(
-        Level(t, not (hidden and i == 0), sources[i], tuple(j for j, source in enumerate(sources) if source == i))
+        Level(t, t in shown, sources[i], tuple(j for j, source in enumerate(sources) if source == i))
         for i, t in enumerate(order)
     )
+
+
+def _between(fine: Timeframe, coarse: Timeframe) -> Timeframe | None:
+    """Return a timeframe between two of which one is made of too many of the other, or None."""
+    if not fine.step:
+        return None  # of days there are at most 31
+    if coarse.step:
+        ratio = coarse.step // fine.step
+        times = 1 if ratio <= _MANY else max(k for k in range(1, _MANY + 1) if ratio % k == 0)
+        return None if times == 1 else Timeframe.parse(_text(fine.step * times))
+    length = _LENGTHS[coarse.name]
+    if length // fine.step <= _MANY:
+        return None
+    if fine.step * 60 <= _LENGTHS["1d"]:
+        return Timeframe.parse(_text(fine.step * 60))
+    return Timeframe.parse("1d") if coarse.name != "1d" else None
 
 
 def _text(step: int) -> str:

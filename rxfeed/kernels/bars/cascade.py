@@ -138,14 +138,14 @@ class Cascade:
 
         Args:
             levels: the timeframes.
-            done: by symbol, bars that end at this time or before need not be kept.
+            done: by level and symbol, bars that end at this time or before need not be kept.
         """
         first, second = self._first, self._second
         bars = first.count + second.count
         if bars > len(self._order):
             self._order, self._keep = np.empty((2, bars + bars // 2), np.int64)
         order, keep = self._order[:bars], self._keep[:bars]
-        weaving.by_symbol(first.tags[: first.count], second.tags[: second.count], len(done), order)
+        weaving.by_symbol(first.tags[: first.count], second.tags[: second.count], done.shape[1], order)
         room = bars - bars % _PAGE + _PAD
         texts, shorts = np.empty((2, bars), np.uint32), np.empty((2, bars), np.int32)
         ints, floats = np.empty((13, room), np.int64), np.empty((5, room))

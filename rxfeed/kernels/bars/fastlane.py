@@ -61,11 +61,22 @@ class FastLane(FrameLane):
         opened, ticks = self._take(found, ids, levels, mine)
         self.tally.closed += ticks
         self.open = [p.join([old, new]) for old, new in zip(waiting, opened, strict=True)]
-        columns, keep = self._cascade.closed(levels, less(self.marks, plan.horizon))
+        columns, keep = self._cascade.closed(levels, self._done(less(self.marks, plan.horizon)))
         for level, parts in enumerate(keep):
             if parts.size:
                 self.kept.put_chunk(level, parts, less(before, plan.horizon))
         return columns if columns.size else [], []
+
+    def _done(self, passed: Ints) -> Ints:
+        """Return, by level and symbol, until when closed bars need not be kept."""
+        names = self.symbols.names
+        done = np.stack([self.plan.all_needed(level, passed, names) for level in range(len(self.plan.names))])
+        for name, wound in self.mender.wounds.items():
+            number = self.symbols.id(name)
+            if number < done.shape[1]:
+                first = np.array([pins[0][0] - 1 if pins else FOREVER for pins in wound.pins])
+                done[:, number] = np.minimum(done[:, number], first)
+        return done
 
     def _span(self, found: Look) -> tuple[int, int]:
         """Return the least and the greatest time that need a window."""
@@ -118,7 +129,7 @@ class FastLane(FrameLane):
         """Reduce ticks to bars of the finest windows."""
         levels = self._levels(found, 1)
         opened, _ = self._take(found, ids, levels, [])
-        _, bars = self._cascade.closed(levels, np.full(len(self.marks), NEVER))
+        _, bars = self._cascade.closed(levels, np.full((1, len(self.marks)), NEVER))
         return p.in_order(p.join([*bars, *opened]))
 
     def _levels(self, found: Look, depth: int) -> Levels:

@@ -20,8 +20,10 @@ from rxfeed.kernels.bars import parts as p
 from rxfeed.kernels.bars.acc import INHERITED
 from rxfeed.kernels.bars.framerows import Late, Rows, less, running_maximum
 from rxfeed.kernels.bars.kept import Kept
+from rxfeed.kernels.bars.mend import Mender
 from rxfeed.kernels.bars.parts import Closed, Ints, Mask, Parts
 from rxfeed.kernels.bars.plan import NEVER, Plan, Tally
+from rxfeed.kernels.bars.rowlane import already
 from rxfeed.kernels.bars.symbols import Symbols
 from rxfeed.model import Bar, Flag, Reject, Tick
 from rxfeed.times import FOREVER, iso
@@ -34,8 +36,8 @@ Output = tuple[Closed, list[Bar]]
 class FrameLane:
     """Open windows as columns, one `Parts` a level, and the watermark of every symbol."""
 
-    def __init__(self, plan: Plan, kept: Kept, tally: Tally, symbols: Symbols) -> None:
-        self.plan, self.kept, self.tally, self.symbols = plan, kept, tally, symbols
+    def __init__(self, plan: Plan, kept: Kept, tally: Tally, symbols: Symbols, mender: Mender) -> None:
+        self.plan, self.kept, self.tally, self.symbols, self.mender = plan, kept, tally, symbols, mender
         self.open = [_EMPTY for _ in plan.names]
         self.marks: Ints = np.empty(0, np.int64)
 
@@ -103,7 +105,9 @@ class FrameLane:
 
     def watermark(self, name: str) -> int | None:
         """As `RowLane.watermark`."""
-        return self.watermarks().get(name)
+        number = self.symbols.id(name)
+        mark = int(self.marks[number]) if number < len(self.marks) else NEVER
+        return None if mark == NEVER else mark
 
     def due(self) -> int | None:
         """As `RowLane.due`."""
@@ -205,6 +209,13 @@ class FrameLane:
             return "late", f"{behind} the watermark {iso(int(before[row]))}"
 
         self._reject(frame, rows, np.flatnonzero(rejected), reason)
+        if self.mender.wounds:
+            repaired = np.array([row for row in np.flatnonzero(late).tolist() if self._has_all(rows, row, block)], np.int64)
+            self._reject(
+                frame, rows, repaired, lambda row: ("repaired", already(int(time[row]), int(rows.start[row])))
+            )
+            late[repaired] = False
+            rejected[repaired] = True
         result = Late(rows, np.flatnonzero(late), before, block)
         ok = np.flatnonzero(~(late | rejected))
         ok = ok[np.lexsort((seq[ok], time[ok], rows.start[ok], block[ok]))]
@@ -214,6 +225,10 @@ class FrameLane:
             self.tally.began = int(time[accepted[origin.argmin()]])
         rows.keep(ok, block[ok])
         return result
+
+    def _has_all(self, rows: Rows, row: int, block: Ints) -> bool:
+        name = self.symbols.names[int(rows.ids[block[row]])]
+        return self.mender.has_all(name, int(rows.start[row]), int(rows.end[row]))
 
     def _reject(self, frame: Frame[Tick], rows: Rows, which: Ints, reason: Callable[[int], tuple[str, str]]) -> None:
         if not len(which):
@@ -350,7 +365,8 @@ class FrameLane:
             (number, bar.end, level, self.kept.revise(level, bar, int(before[number]))) for number, level, bar in revisions
         ]
         revised.sort(key=itemgetter(0, 1, 2))
-        return result, [bar for _, _, level, bar in revised if plan.emitted[level]]
+        wounds = self.mender.wounds
+        return result, [bar for _, _, level, bar in revised if plan.emitted[level] or bar.symbol in wounds]
 
     def _split(self, old: Parts, new: Parts, limit: Ints) -> tuple[Parts, Parts]:
         """Merge what was open with what is new; return what ends at its symbol's limit or before, and the others."""

@@ -2,16 +2,22 @@
 
 Both lanes share this store, so switching between rows and frames moves only what is open. Rows put bars one by one;
 frames put whole chunks, of which a bar is made only when something late asks for it.
+
+Where windows may be replaced from history, a bar is also kept as long as the one that is made of it may change, and while it
+is pinned: what a gap touches, until it is mended or given up.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from rxfeed.kernels.bars.parts import END, ID, START, Ints, Parts, bar_at, join
+from rxfeed.kernels.bars.parts import END, ID, START, Ints, Mask, Parts, bar_at, join
+from rxfeed.kernels.bars.plan import Plan
+from rxfeed.kernels.bars.spans import Spans, touches
+from rxfeed.kernels.bars.symbols import Symbols
 from rxfeed.model import Bar, merge
 from rxfeed.times import FOREVER
 
@@ -29,12 +35,15 @@ class SymbolKept:
     Letting go is done for many at once: `due` tells when it is worth while again, an eighth of the horizon later.
     """
 
-    __slots__ = ("bars", "due", "horizon")
+    __slots__ = ("bars", "due", "horizon", "name", "pins", "plan")
 
-    def __init__(self, levels: int, horizon: int) -> None:
-        self.bars: list[dict[int, Bar]] = [{} for _ in range(levels)]
-        self.due = [-FOREVER] * levels
-        self.horizon = horizon
+    def __init__(self, name: str, plan: Plan) -> None:
+        self.name, self.plan = name, plan
+        self.bars: list[dict[int, Bar]] = [{} for _ in plan.names]
+        self.due = [-FOREVER] * len(plan.names)
+        self.horizon = plan.horizon
+        self.pins: list[Spans] | None = None
+        """By level, the stretches whose bars stay."""
 
     def put(self, level: int, bar: Bar, mark: int) -> None:
         """Keep `bar`, and now and then let go the bars that the watermark `mark` has left behind by the horizon."""
@@ -44,6 +53,13 @@ class SymbolKept:
 
     def _let_go(self, level: int, mark: int) -> None:
         bars, done = self.bars[level], mark - self.horizon
+        if self.plan.mends:
+            since, until = self.plan.needed(self.name, level, done)
+            pins = self.pins[level] if self.pins else []
+            for bar in [b for b in bars.values() if b.start < since and not touches(pins, b.start, b.end - 1)]:
+                del bars[bar.start]
+            self.due[level] = max(until + self.horizon, mark + self.horizon // 8)
+            return
         gone: list[int] = []
         for start, bar in bars.items():
             if bar.end > done:
@@ -76,31 +92,37 @@ class Chunk:
             self.taken.add(row)
         return row
 
-    def live(self, done: Ints) -> Ints:
-        """Return the rows still needed, given the watermark less the horizon of every symbol."""
+    def live(self, done: Ints, pins: dict[int, Spans]) -> Ints:
+        """Return the rows still needed: those that end after `done` of their symbol, and those that are pinned."""
         keep = self.parts.ints[END] > done[self.parts.ints[ID]]
+        for number, spans in pins.items():
+            for first, last in spans:
+                keep |= self.within(number, first, last)
         if self.taken:
             keep[list(self.taken)] = False
         return keep.nonzero()[0]
+
+    def within(self, symbol: int, first: int, last: int) -> Mask:
+        """Which rows are of a symbol and have an instant of `[first, last]`."""
+        ints = self.parts.ints
+        return (ints[ID] == symbol) & (ints[END] > first) & (ints[START] <= last)
 
 
 class Kept:
     """The closed bars of all levels and symbols that are within the horizon."""
 
-    def __init__(
-        self, timeframes: tuple[str, ...], horizon: int, symbol_of: Callable[[int], str], id_of: Callable[[str], int]
-    ) -> None:
-        self._timeframes, self._horizon = timeframes, horizon
-        self._symbol_of, self._id_of = symbol_of, id_of
+    def __init__(self, plan: Plan, symbols: Symbols) -> None:
+        self._plan, self._timeframes = plan, plan.names
+        self._numbers = symbols
         self._symbols: dict[str, SymbolKept] = {}
-        self._chunks: list[deque[Chunk]] = [deque() for _ in timeframes]
-        self._weight = [0] * len(timeframes)
-        self._most = [_SPARE] * len(timeframes)
+        self._chunks: list[deque[Chunk]] = [deque() for _ in plan.names]
+        self._weight = [0] * len(plan.names)
+        self._most = [_SPARE] * len(plan.names)
 
     def symbol(self, name: str) -> SymbolKept:
         kept = self._symbols.get(name)
         if kept is None:
-            kept = self._symbols[name] = SymbolKept(len(self._timeframes), self._horizon)
+            kept = self._symbols[name] = SymbolKept(name, self._plan)
         return kept
 
     def clear(self) -> None:
@@ -123,10 +145,12 @@ class Kept:
         self._weight[level] += parts.size + _CHUNK
         if self._weight[level] <= self._most[level]:
             return
+        done = self._plan.all_needed(level, done, self._numbers.names)
+        pins = {self._numbers.id(s.name): s.pins[level] for s in self._symbols.values() if s.pins}
         few: list[Parts] = []
         for _ in range(len(chunks)):
             chunk = chunks.popleft()
-            live = chunk.live(done)
+            live = chunk.live(done, pins)
             if len(live) == chunk.parts.size:
                 chunks.append(chunk)
             elif len(live) > _SMALL:
@@ -156,17 +180,35 @@ class Kept:
         return bar
 
     def _from_chunk(self, level: int, symbol: str, start: int) -> Bar | None:
-        number = self._id_of(symbol)
+        number = self._numbers.id(symbol)
         for chunk in reversed(self._chunks[level]):
             row = chunk.pop(number, start)
             if row is not None:
                 return bar_at(chunk.parts, row, symbol, self._timeframes[level])
         return None
 
+    def between(self, level: int, symbol: str, first: int, last: int) -> dict[int, Bar]:
+        """Return what is kept of a level and symbol and has an instant of `[first, last]`, by start."""
+        found: dict[int, Bar] = {}
+        number = self._numbers.id(symbol)
+        for chunk in self._chunks[level]:
+            for row in chunk.within(number, first, last).nonzero()[0].tolist():
+                if row not in chunk.taken:
+                    bar = bar_at(chunk.parts, row, symbol, self._timeframes[level])
+                    found[bar.start] = bar
+        bars = self.symbol(symbol).bars[level]
+        found.update((bar.start, bar) for bar in bars.values() if bar.end > first and bar.start <= last)
+        return found
+
     def items(self, watermarks: Mapping[str, int]) -> Iterator[tuple[int, Bar]]:
-        """Yield `(level, bar)` of what is kept and may still change."""
+        """Yield `(level, bar)` of what is kept and needed."""
+        needed: dict[tuple[int, str], int] = {}
         for level, bar in self._all():
-            if bar.end > watermarks[bar.symbol] - self._horizon:
+            key = level, bar.symbol
+            if key not in needed:
+                needed[key], _ = self._plan.needed(bar.symbol, level, watermarks[bar.symbol] - self._plan.horizon)
+            pins = self.symbol(bar.symbol).pins
+            if bar.end > needed[key] or (pins is not None and touches(pins[level], bar.start, bar.end - 1)):
                 yield level, bar
 
     def _all(self) -> Iterator[tuple[int, Bar]]:
@@ -174,7 +216,7 @@ class Kept:
             for chunk in chunks:
                 for row in range(chunk.parts.size):
                     if row not in chunk.taken:
-                        symbol = self._symbol_of(int(chunk.parts.ints[ID, row]))
+                        symbol = self._numbers.name(int(chunk.parts.ints[ID, row]))
                         yield level, bar_at(chunk.parts, row, symbol, self._timeframes[level])
         for kept in self._symbols.values():
             for level, bars in enumerate(kept.bars):

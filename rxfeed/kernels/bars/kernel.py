@@ -18,11 +18,12 @@ from rxfeed.instrument import Instruments, by_symbol
 from rxfeed.kernels import extra
 from rxfeed.kernels.bars.framelane import FrameLane
 from rxfeed.kernels.bars.kept import Kept
+from rxfeed.kernels.bars.mend import Mender, MendStats
 from rxfeed.kernels.bars.parts import Closed
 from rxfeed.kernels.bars.plan import Plan, Tally
 from rxfeed.kernels.bars.rowlane import RowLane
 from rxfeed.kernels.bars.symbols import Symbols
-from rxfeed.model import Bar, Flag, Reject, Tick, merge, sums
+from rxfeed.model import Bar, Flag, Gap, Reject, Repair, Tick, merge, sums
 from rxfeed.times import FOREVER
 from rxfeed.windows import Window, Windows
 
@@ -67,18 +68,21 @@ class BarsKernel:
         horizon: a tick further behind its symbol's watermark is rejected as `late`, ns.
         instruments: by symbol; those with a session of their own use it instead of that of `windows`.
         fast: whether frames are reduced by compiled loops; the bars are the same.
+        mends: whether there may be gaps and repairs. What bars are made of is then kept as long as they may change.
     """
 
     def __init__(
-        self, windows: Windows, *, lateness: int = 0, horizon: int = 0, instruments: Instruments = None, fast: bool = False
-    ) -> None:
+        self, windows: Windows, *, lateness: int = 0, horizon: int = 0, instruments: Instruments = None, fast: bool = False,
+        mends: bool = False,
+    ) -> None:  # fmt: skip
         sessions = {s: windows.with_session(i.session) for s, i in by_symbol(instruments).items() if i.session is not None}
-        self.plan = Plan(windows, sessions, lateness, min(horizon, FOREVER))
+        self.plan = Plan(windows, sessions, lateness, min(horizon, FOREVER), mends=mends)
         self.tally = Tally()
         self._symbols = Symbols()
-        self._kept = Kept(self.plan.names, self.plan.horizon, self._symbols.name, self._symbols.id)
-        self._rows = RowLane(self.plan, self._kept, self.tally, self._to_rows)
-        self._frames = (_fast_lane() if fast else FrameLane)(self.plan, self._kept, self.tally, self._symbols)
+        self._kept = Kept(self.plan, self._symbols)
+        self._mender = Mender(self.plan, self._kept, self.tally, self.watermark)
+        self._rows = RowLane(self.plan, self._kept, self.tally, self._mender, self._to_rows)
+        self._frames = (_fast_lane() if fast else FrameLane)(self.plan, self._kept, self.tally, self._symbols, self._mender)
         self._fast = fast
         self._lane: RowLane | FrameLane = self._rows
         self.tick = self._rows.tick
@@ -128,8 +132,7 @@ class BarsKernel:
                 out += self._rows.ticks(piece)
             else:
                 closed, revised = self._frames.frame(piece)
-                out += self._as_rows(closed)
-                out += revised
+                out += self._mended([*self._as_rows(closed), *revised])
         return out
 
     def frame_to_frame(self, frame: Frame[Tick]) -> Frame[Bar] | None:
@@ -142,33 +145,86 @@ class BarsKernel:
                     out.append(Frame.of(bars, Bar).df)
             else:
                 closed, revised = self._frames.frame(piece)
-                out += self._as_columns(closed)
+                columns = self._as_columns(closed)
+                if self._mender.wounds:
+                    # Only the symbols that have a wound are taken out, and gone through row by row.
+                    here = [df["symbol"].is_in(list(self._mender.wounds)) for df in columns]
+                    some = [b for df, at in zip(columns, here, strict=True) for b in Frame.trusted(df.filter(at), Bar).rows()]
+                    columns = [left for df, at in zip(columns, here, strict=True) if (left := df.filter(~at)).height]
+                    revised = self._mender.through_all([*some, *revised])
+                out += columns
                 if revised:
                     out.append(Frame.of(revised, Bar).df)
         return Frame.trusted(pl.concat(out) if len(out) > 1 else out[0], Bar) if out else None
 
     def mark(self, time: int) -> list[Bar]:
         """Raise the watermark of every symbol that has one to `time`; return what closes."""
-        return self._rows.mark(time) if self._lane is self._rows else self._as_rows(self._frames.mark(time))
+        return self._mended(self._rows.mark(time) if self._lane is self._rows else self._as_rows(self._frames.mark(time)))
 
     def finish(self) -> list[Bar]:
         """Return everything that is still open; windows that end after the watermark are PARTIAL."""
-        return self._rows.finish() if self._lane is self._rows else self._as_rows(self._frames.finish())
+        bars = self._rows.finish() if self._lane is self._rows else self._as_rows(self._frames.finish())
+        return self._mended(bars, ending=True)
+
+    # --- gaps and history
+
+    def gap(self, gap: Gap) -> list[Bar]:
+        """Note that ticks may be missing; return the closed bars that the gap touches as revisions flagged GAP.
+
+        Open ones are flagged when they close. While a gap lasts (`ONGOING`), so is every window that closes, until it comes
+        again with its end. Windows that the horizon has left behind stay as they are.
+
+        Raises:
+            ValueError: this kernel was not made with `mends`.
+            RepairRefused: the gap ends before it starts.
+        """
+        self._must_mend()
+        return self._told(gap.symbol, self._mender.gap(gap))
+
+    def replace(self, repair: Repair) -> list[Bar]:
+        """Set the windows of a gap to what history says of them; return the bars that this changes, flagged REPAIRED.
+
+        Bars that contain them are reduced anew, as revisions or when they close. A bar without the flag GAP is never
+        replaced; nor is one whose window is not over (`take_rejects` tells). The repair's gap need not have been told.
+
+        Raises:
+            ValueError: this kernel was not made with `mends`.
+            RepairRefused: the repair is not of this kernel's windows; nothing has changed then.
+        """
+        self._must_mend()
+        return self._told(repair.gap.symbol, self._mender.replace(repair))
+
+    @property
+    def mended(self) -> MendStats:
+        """What became of gaps and of history's bars."""
+        return self._mender.stats
+
+    def _must_mend(self) -> None:
+        if not self.plan.mends:
+            raise ValueError("this kernel was made without mends=True: it does not keep what bars are made of")
+
+    def _told(self, symbol: str, bars: list[Bar]) -> list[Bar]:
+        self._rows.settle(symbol)
+        return bars
+
+    def _mended(self, bars: list[Bar], *, ending: bool = False) -> list[Bar]:
+        return self._mender.through_all(bars, ending=ending) if self._mender.wounds else bars
 
     # --- what is open
 
     def due(self) -> int | None:
         """When a mark would next close something, or None when nothing is open."""
-        end = self._lane.due()
-        return None if end is None else end + self.plan.lateness
+        ends = [end for end in (self._lane.due(), self._mender.due()) if end is not None]
+        return min(ends) + self.plan.lateness if ends else None
 
     def opened_before(self, time: int) -> bool:
         """Whether a window that ends before `time` was opened since this was last asked."""
+        awaited, self._mender.earliest = self._mender.earliest, FOREVER
         if self._lane is self._frames:
             due = self._frames.due()
-            return due is not None and due < time
+            return awaited < time or (due is not None and due < time)
         earliest, self._rows.earliest = self._rows.earliest, FOREVER
-        return earliest < time
+        return min(awaited, earliest) < time
 
     def watermark(self, symbol: str) -> int | None:
         """One symbol's watermark; None before its first tick."""
@@ -196,6 +252,8 @@ class BarsKernel:
                     merged = merge(bars.get(key), part)
                     assert merged is not None
                     bars[key] = merged
+        if self._mender.wounds:
+            self._mender.partials(bars)
         order = sorted((symbol, bar.end, level) for (symbol, level, _), bar in bars.items() if self.plan.emitted[level])
         by_end = {(symbol, bar.end, level): bar for (symbol, level, _), bar in bars.items()}
         return [msgspec.structs.replace(by_end[o], revision=-1, flags=by_end[o].flags | Flag.PARTIAL) for o in order]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+import numpy as np
+
+from rxfeed.kernels.bars.parts import Ints
 from rxfeed.model import Reject
-from rxfeed.times import FOREVER
-from rxfeed.windows import Grid, Windows
+from rxfeed.times import FOREVER, SECOND
+from rxfeed.windows import Grid, Level, Windows
 
 NEVER = -FOREVER
 """A watermark before any time: no element has been accepted yet."""
@@ -21,11 +24,15 @@ class Plan:
         sessions: the same timeframes on another session, for the symbols that have their own.
         lateness: how long a window stays open after its end, ns of event time.
         horizon: how far behind the watermark a tick may be, ns.
+        mends: whether windows may be replaced from history. What one is made of is then kept as long as it may change.
     """
 
-    def __init__(self, windows: Windows, sessions: Mapping[str, Windows], lateness: int, horizon: int) -> None:
-        levels = windows.levels
+    def __init__(
+        self, windows: Windows, sessions: Mapping[str, Windows], lateness: int, horizon: int, *, mends: bool = False
+    ) -> None:
+        levels = windows.close_levels() if mends else windows.levels
         self.windows = windows
+        self.mends = mends
         self.names = tuple(level.timeframe.name for level in levels)
         self.emitted = tuple(level.emitted for level in levels)
         self.sources = tuple(level.source or 0 for level in levels)
@@ -36,7 +43,7 @@ class Plan:
         self.horizon = horizon
         numbers: dict[Windows, int] = {windows: 0}
         self._session = {symbol: numbers.setdefault(own, len(numbers)) for symbol, own in sessions.items()}
-        self._grids = [_grids(own) for own in numbers]
+        self._grids = [_grids(own, levels) for own in numbers]
         self.sessions = tuple(own.session for own in numbers)
         self.one_session = len(self._grids) == 1
 
@@ -52,9 +59,37 @@ class Plan:
         """The grid of each level for a symbol."""
         return self._grids[self.session_number(symbol)]
 
+    def needed(self, symbol: str, level: int, done: int) -> tuple[int, int]:
+        """Return from which start on closed bars are needed, and for how long that stays so (until `done` is there).
 
-def _grids(windows: Windows) -> tuple[Grid, ...]:
-    return tuple(windows.grid(i) for i in range(len(windows.levels)))
+        A bar is needed while it may change, that is while it ends after `done`, and while one that is made of it may.
+        """
+        if not self.mends:
+            return done, done
+        grids, least = self.grids(symbol), (FOREVER, 0)
+        for consumer in self.consumers[level] or (level,):
+            segment = grids[consumer].segment(done)
+            least = min(least, (done, done + SECOND) if segment is None else segment.window(done)[:2])
+        return least
+
+    def all_needed(self, level: int, done: Ints, symbols: Sequence[str]) -> Ints:
+        """Return, symbol by symbol, the time at which or before which bars end that are not needed."""
+        if not self.mends or not self.consumers[level]:
+            return done
+        out, known = done.copy(), done > -(1 << 62)
+        number = np.zeros(len(done), np.int64)
+        if not self.one_session:
+            number = np.array([self.session_number(symbol) for symbol in symbols[: len(done)]], np.int64)
+        for session in np.unique(number[known]).tolist():
+            at = np.flatnonzero(known & (number == session))
+            for consumer in self.consumers[level]:
+                found = self._grids[session][consumer].windows(done[at])
+                out[at] = np.where(found.inside, np.minimum(out[at], found.start), out[at])
+        return out
+
+
+def _grids(windows: Windows, levels: Sequence[Level]) -> tuple[Grid, ...]:
+    return tuple(windows.grid_of(level.timeframe) for level in levels)
 
 
 class Tally:

@@ -12,6 +12,7 @@ from operator import attrgetter, itemgetter
 
 from rxfeed.kernels.bars.acc import GAP, INHERITED, PARTIAL, Acc, Window, acc_of, bar_of, copy_of, merge_into, window_in
 from rxfeed.kernels.bars.kept import Kept
+from rxfeed.kernels.bars.mend import Mender
 from rxfeed.kernels.bars.plan import NEVER, Plan, Tally
 from rxfeed.kernels.bars.rowsymbol import NOTHING, Symbol
 from rxfeed.model import Bar, Reject, Tick
@@ -28,8 +29,8 @@ class RowLane:
     While the other lane is in use this one knows no symbol, so that every tick takes the slow path, which calls `enter`.
     """
 
-    def __init__(self, plan: Plan, kept: Kept, tally: Tally, enter: Callable[[], None]) -> None:
-        self.plan, self.kept, self.tally = plan, kept, tally
+    def __init__(self, plan: Plan, kept: Kept, tally: Tally, mender: Mender, enter: Callable[[], None]) -> None:
+        self.plan, self.kept, self.tally, self.mender = plan, kept, tally, mender
         self._enter = enter
         self._new: dict[str, Symbol] = {}
         self._ready: dict[tuple[str, int], tuple[Window, ...] | None] | None = None
@@ -195,6 +196,10 @@ class RowLane:
             reason = f"{iso(time)} is more than the horizon of {plan.horizon / 1e9:g} s behind the watermark {iso(mark)}"
             tally.reject(Reject(element, "late", reason), part.count)
             return []
+        wounded = name in self.mender.wounds
+        if wounded and self.mender.has_all(name, *windows[0][:2]):
+            tally.reject(Reject(element, "repaired", already(time, windows[0][0])), part.count)
+            return []
         self.symbols[name] = symbol
         symbol.gather()
         if tally.began is None:
@@ -209,11 +214,13 @@ class RowLane:
             self._merge_open(symbol, 0, part, own=True)
         else:
             tally.closed += part.count
-            self._put_late(symbol, part, mark, out)
+            self._put_late(symbol, part, mark, out, wounded=wounded)
+        if wounded:
+            out = self.mender.through(name, out, mark)
         self._settle(symbol, mark)
         return out
 
-    def _put_late(self, symbol: Symbol, part: Acc, mark: int, out: list[Bar]) -> None:
+    def _put_late(self, symbol: Symbol, part: Acc, mark: int, out: list[Bar], *, wounded: bool) -> None:
         """Merge into the windows that are open still; a closed one comes out again as a revision."""
         plan = self.plan
         revised: list[tuple[int, int, Bar]] = []
@@ -226,7 +233,7 @@ class RowLane:
             flags |= part.flags & INHERITED | self._gap(start)
             late = bar_of(symbol.name, plan.names[level], start, end, part, day, flags)
             revision = self.kept.revise(level, late, mark)
-            if plan.emitted[level]:
+            if plan.emitted[level] or wounded:
                 revised.append((end, level, revision))
         revised.sort(key=itemgetter(0, 1))
         out.extend(bar for _, _, bar in revised)
@@ -414,6 +421,14 @@ class RowLane:
             self._merge_open(symbol, consumer, a, own=consumer == consumers[-1])
         symbol.kept.put(level, bar, symbol.watermark)
 
+    def settle(self, name: str) -> None:
+        """Look again at what a symbol's ordinary path may do: it has been told of a gap, or of history."""
+        symbol = self.symbols.get(name)
+        if symbol is not None:
+            symbol.gather()
+            symbol.watermark = max(symbol.watermark, symbol.current.last_time)
+            self._settle(symbol, symbol.watermark)
+
     def _settle(self, symbol: Symbol, mark: int) -> None:
         """Choose the window that the ordinary path works on, and until when it may."""
         accs = symbol.opens[0]
@@ -423,7 +438,8 @@ class RowLane:
             return
         a = symbol.current = accs[-1]
         lateness, up = self.plan.lateness, self.plan.only_consumer
-        if up and len(accs) == 1 and symbol.opens[up]:
+        wound = self.mender.wounds.get(symbol.name)
+        if wound is None and up and len(accs) == 1 and symbol.opens[up]:
             symbol.container = symbol.opens[up][-1]
             segment, (_, until, coarser) = symbol.segments[0], symbol.coarser
             here = segment.lo <= a.start < segment.hi and a.windows[up] is coarser[up - 1]
@@ -431,8 +447,15 @@ class RowLane:
                 symbol.rolling = segment, coarser
                 symbol.roll_until = min(until, segment.hi, symbol.coarse_end + lateness)
         a.due = min(a.end, accs[0].end + lateness, symbol.coarse_end + lateness)
+        if wound is not None:
+            a.due = min([a.due, *(end + lateness for end, _ in wound.awaited)])
         if a.last_time < mark - self.plan.horizon:
             a.due = NEVER  # a mark went past the horizon: each tick must be looked at
+
+
+def already(time: int, start: int) -> str:
+    """Why a tick of a window that history has told is not merged."""
+    return f"{iso(time)} is in the window from {iso(start)}, which was repaired: history has it already"
 
 
 def _common(windows: tuple[Window, ...]) -> tuple[int, int, tuple[Window, ...]]:

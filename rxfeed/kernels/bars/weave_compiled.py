@@ -47,7 +47,7 @@ def by_symbol(tags, more, symbols, order):
 
 @nb.njit(
     t.UniTuple(t.int64, 2)(
-        ROWS, t.int64, ROWS, given(t.int64), given(t.boolean), given(t.int64), LINE,
+        ROWS, t.int64, ROWS, given(t.int64), given(t.boolean), given(t.int64, 2), LINE,
         t.Array(t.int64, 2, "A"), t.Array(t.float64, 2, "A"), t.Array(t.int32, 2, "A"), t.Array(t.uint32, 2, "A"),
     ),
     cache=True, nogil=True,
@@ -59,7 +59,7 @@ def weave(rows, count, more, order, emitted, done, keep, words, values, shorts, 
         rows, count, more: the bars; from `count` on they are those of `more`.
         order: their numbers as they are to come.
         emitted: by level, whether its bars are asked for.
-        done: by symbol, bars that end at this time or before need not be kept.
+        done: by level and symbol, bars that end at this time or before need not be kept.
         keep: gets the numbers of those that are kept.
         words, values: get the fields, as in `parts`, but for symbols, dates and flags.
         shorts: get dates and flags.
@@ -77,7 +77,7 @@ def weave(rows, count, more, order, emitted, done, keep, words, values, shorts, 
             bars, price, row = more, more_prices, np.uintp(number - count)
         tag, end = bars[row, ID], bars[row, END]
         symbol, level = np.uintp(tag & NUMBER), np.uintp(tag >> LEVEL)
-        if end > done[symbol]:
+        if end > done[level, symbol]:
             keep[kept] = number
             kept += 1
         if emitted[level]:
