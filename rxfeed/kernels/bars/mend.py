@@ -172,16 +172,15 @@ class Mender:
                 self._report(bar, "early", f"its window ends at {iso(bar.end)}, and the watermark is {_instant(mark)}")
             elif touches(taken, bar.start, bar.start):
                 history[bar.start] = self._normal(wound, level, bar)
-            elif now is not None or bar.start >= self.plan.needed(wound.name, level, mark - self.plan.horizon)[0]:
-                if now is None or not _agree(now, bar):
-                    text = "there was no tick" if now is None else f"live ticks made {now}"
-                    self._disagree(bar, f"{text}, and no gap: live wins")
-            else:
+            elif wound.is_final(level, bar, mark):
                 self._count(late=1)
-                self._report(bar, "late", f"its window was let go before the gap was told: the watermark is {_instant(mark)}")
+                self._report(bar, "late", f"its window has been let go: the watermark is {_instant(mark)}")
+            elif now is None or not _agree(now, bar):
+                text = "there was no tick" if now is None else f"live ticks made {now}"
+                self._disagree(bar, f"{text}, and no gap: live wins")
         known = {bar.start for bar in repair.bars}
         for start, bar in live.items():
-            if start not in known and start >= repair.start:
+            if start not in known and start >= repair.start and not wound.is_final(level, bar, mark):
                 self._disagree(bar, "history has no trade there: live ticks stay, and so does a gap")
                 taken = without(taken, [(start, bar.end - 1)])
         return taken, history

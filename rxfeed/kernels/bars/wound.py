@@ -73,9 +73,14 @@ class Wound:
 
     def asked(self, level: int, last: int) -> Spans:
         """Return the windows that are open to history, as stretches, up to the last instant of those that are over."""
-        spans = [*self.open[level], *((lows[level], last) for lows in self.ongoing.values() if lows[level] <= last)]
-        whole = united([(self.edge(level, first), self.edge(level, to, end=True)) for first, to in spans])
-        return without(whole, self.mended[level])
+        lasting = [(lows[level], last) for lows in self.ongoing.values() if lows[level] <= last]
+        spans = [*self.open[level], *without(united(lasting), self.mended[level])]
+        return united([(self.edge(level, first), self.edge(level, to, end=True)) for first, to in spans])
+
+    def is_final(self, level: int, bar: Bar, mark: int) -> bool:
+        """Whether a window has been let go: what it was is not known any more."""
+        since, _ = self.plan.needed(self.name, level, mark - self.plan.horizon)
+        return bar.start < since and not touches(self.pins[level], bar.start, bar.end - 1)
 
     def has_all(self, start: int, end: int) -> bool:
         """Whether history has told of a finest window: its ticks are in it already."""
@@ -259,7 +264,7 @@ class Wound:
             since, _ = self.plan.needed(self.name, level, mark - self.plan.horizon)
             self.mended[level] = [s for s in self.mended[level] if s[1] >= since or touches(pins, *s)]
             for bars in (self.history[level], self.told[level]):
-                for bar in [b for b in bars.values() if b.start < since and not touches(pins, b.start, b.end - 1)]:
+                for bar in [b for b in bars.values() if self.is_final(level, b, mark)]:
                     del bars[bar.start]
 
     @property
