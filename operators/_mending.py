@@ -213,10 +213,8 @@ class Mender:
 
     async def _ask(self, course: _Course, stretch: Stretch, back: int) -> Answer:
         """Ask for the bars of a stretch, and for those that show how far history reaches."""
-        manner, until = self._manner, stretch.end
-        if not course.once:
-            settled = min(course.time.now - manner.settle, stretch.end + _BEYOND)
-            until = max(until, settled - settled % stretch.step)
+        manner, now = self._manner, min(course.time.now, stretch.end + _BEYOND)
+        until = max(stretch.end, now - now % stretch.step)
         more: dict[str, Any] = {"session": self._plan.session(stretch.symbol)} if self._with_session else {}
         try:
             frame = await manner.history(stretch.symbol, stretch.asked, stretch.start - back, until, **more)
@@ -235,7 +233,7 @@ class Mender:
 
     async def _take(self, course: _Course, answer: Answer, start: int, *, first: bool) -> None:
         """Hand on what is believed of an answer."""
-        since, until = answer.believed(course.time.now, self._manner.late, reaches_back=not first)
+        since, until = answer.believed(course.time.now, self._manner.late, once=course.once, again=not first)
         if since == until:
             return
         if since > course.since:

@@ -70,9 +70,9 @@ def repair(
 ) -> Repairs:
     """Ask history about gaps, for `bars(repairs=...)`.
 
-        --g-----h--|
-        repair(history, "1s", settle="5s")
-        --------r--(r|)
+        --g-----h-----|           g, h: gaps that ended a second before; a column is a second
+        repair(history, "1s")
+        --------r-----(s|)
 
     A gap is asked about when the last window of the finest timeframe that it touches has ended and settled, by one request.
     Where history has no such bars, the next longer timeframe is asked for, and so on. A gap that lasts is waited for: it comes

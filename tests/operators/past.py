@@ -1,4 +1,4 @@
-"""A past that is known, and a history that tells of it: late, with holes, or not at all. No code is shared with the tested."""
+"""A past that is known, and a history that tells of it: late, with holes, or not at all."""
 
 from __future__ import annotations
 
@@ -46,7 +46,8 @@ class Past:
     Args:
         ticks: the tape.
         now: the exchange's time.
-        late: seconds until a trade is known.
+        late: seconds after its end until a bar is there; after `whole` it is 0.
+        adding: seconds until a trade is known, so that a bar may be there without its last trades.
         holes: the windows, by timeframe and start in seconds after T0, that it does not have; until `whole`, likewise.
         since: seconds after T0 from which on it has bars.
         has: the timeframes that it has.
@@ -55,11 +56,11 @@ class Past:
     """
 
     def __init__(
-        self, ticks: Iterable[Tick], now: Callable[[], int], *, late: float = 0.0, holes: Iterable[tuple[str, float]] = (),
-        whole: float = 1e9, since: float = -1e6, has: Callable[[str], bool] = lambda _: True,
-        errors: Iterable[BaseException] = (), takes: float = 0.0,
+        self, ticks: Iterable[Tick], now: Callable[[], int], *, late: float = 0.0, adding: float = 0.0,
+        holes: Iterable[tuple[str, float]] = (), whole: float = 1e9, since: float = -1e6,
+        has: Callable[[str], bool] = lambda _: True, errors: Iterable[BaseException] = (), takes: float = 0.0,
     ) -> None:  # fmt: skip
-        self.ticks, self.now, self.late = list(ticks), now, late
+        self.ticks, self.now, self.late, self.adding = list(ticks), now, late, adding
         self.holes = {(timeframe, at(start)) for timeframe, start in holes}
         self.whole, self.since, self.has, self.errors, self.takes = whole, since, has, list(errors), takes
         self.asked: list[tuple[float, str, float, float]] = []
@@ -75,10 +76,10 @@ class Past:
         if not self.has(timeframe):
             raise ValueError(f"no such bars: {timeframe}")
         step = seconds(timeframe)
-        known = [tick for tick in self.ticks if tick.symbol == symbol and tick.time <= self.now() - self.late * SECOND]
+        known = [tick for tick in self.ticks if tick.symbol == symbol and tick.time <= self.now() - self.adding * SECOND]
         rows: list[Bar] = []
         for begin, (o, h, low, c, volume) in sorted(truth(known, step).items()):
-            if not (start <= begin < end and begin + step * SECOND <= self.now() and begin >= at(self.since)):
+            if not (start <= begin < end and begin + (step + self.late) * SECOND <= self.now() and begin >= at(self.since)):
                 continue
             if (timeframe, begin) in self.holes and self.now() < at(self.whole):
                 continue
@@ -87,9 +88,10 @@ class Past:
 
 
 def _bar(symbol: str, timeframe: str, start: int, end: int, *values: Any) -> Bar:
+    make: Any = Bar
     span = get("24x7").span_at(start)
     assert span is not None
-    return Bar(symbol, timeframe, start, end, *values, *[None] * 8, span.trade_date, 0, 8)
+    return make(symbol, timeframe, start, end, *values, *[None] * 8, span.trade_date, 0, 8)
 
 
 def shown(element: Any) -> str:

@@ -2,7 +2,7 @@
 
 History may be late, by seconds or a minute, and may not reach back as far as one would like. Where it has no bar, that may mean
 that nobody traded, or that it does not know yet, or no longer. So nothing is believed before its first bar or after its last,
-nor a window without a bar that has ended only just now.
+nor a window without a bar that has ended only just now, nor the newest bar of a history that is late.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 from rxfeed.errors import ProtocolError
 from rxfeed.frame import Array, Frame, is_frame, name_of
 from rxfeed.model import Bar, Flag
+from rxfeed.times import iso
 
 from .plan import Stretch
 
@@ -45,6 +46,10 @@ class Answer:
     def __init__(self, stretch: Stretch, frame: Frame[Bar]) -> None:
         _check_kind(frame)
         starts = frame.column("start")
+        off = (starts % stretch.step).nonzero()[0]
+        if len(off):
+            asked, found = f"history was asked for bars of {stretch.asked} on UTC's grid", iso(int(starts[off[0]]))
+            raise ProtocolError(f"{asked}, and answered one from {found} on")
         if len(starts) > 1 and not (starts[1:] > starts[:-1]).all():
             frame = Frame.trusted(frame.df.unique("start", keep="last", maintain_order=True).sort("start"), Bar)
             starts = frame.column("start")
@@ -58,25 +63,30 @@ class Answer:
 
     @property
     def begins_late(self) -> bool:
-        """Whether the first windows have no bar, and it has none before them, which would show that it reaches back so far."""
+        """Whether it has no bar where the gap begins or before, which would show that it reaches back so far."""
         stretch, starts = self.stretch, self._starts
-        return len(starts) > 0 and stretch.floor(int(starts[0])) > stretch.start
+        return len(starts) > 0 and int(starts[0]) > max(stretch.start, stretch.first)
 
-    def believed(self, now: int, late: int, *, reaches_back: bool = False) -> tuple[int, int]:
+    def believed(self, now: int, late: int, *, once: bool = False, again: bool = False) -> tuple[int, int]:
         """Return from when to when it is believed, `[start, end)`; both the same where it is not at all.
 
         Args:
             now: the exchange's time, as well as it is known.
             late: how late history may be.
-            reaches_back: whether it is known already that history reaches back to the beginning.
+            once: whether `now` is no more than what our clock says, so that the newest bar may be growing still.
+            again: whether it is known already that history reaches back to the beginning.
         """
         stretch, starts = self.stretch, self._starts
-        a, _ = self._rows(stretch.start, stretch.end)
         if not len(starts):
             return stretch.start, stretch.start
-        since = stretch.start if a or reaches_back else min(stretch.end, stretch.floor(int(starts[0])))
-        reach = int(starts[-1]) + stretch.step
-        until = stretch.end if reach > stretch.last else min(stretch.end, stretch.floor(reach))
+        first, newest = int(starts[0]), int(starts[-1])
+        since = stretch.start if again or not self.begins_late else min(stretch.end, stretch.ceiling(first))
+        if newest + stretch.step > stretch.last:
+            until = stretch.end
+        elif once or newest + stretch.step > now - late:
+            until = min(stretch.end, stretch.floor(newest))
+        else:
+            until = min(stretch.end, stretch.floor(newest + stretch.step))
         missing = self._missing(max(since, now - late - stretch.step + 1), until)
         if missing is not None:
             until = stretch.floor(missing)
@@ -145,8 +155,6 @@ def _both(start: int, end: int) -> Array:
 def _check(row: Bar, stretch: Stretch) -> None:
     if row.symbol != stretch.symbol:
         raise ProtocolError(f"history was asked about {stretch.symbol}, and answered {row}")
-    if row.start % stretch.step:
-        raise ProtocolError(f"history was asked for bars of {stretch.asked} on UTC's grid, and answered {row}")
     possible = math.isfinite(row.open + row.high + row.low + row.close) and row.volume >= 0
     if not (possible and row.low <= min(row.open, row.close) and row.high >= max(row.open, row.close)):
         raise ProtocolError(f"history answered a bar that cannot be: {row}")

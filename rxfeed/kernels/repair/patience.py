@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from typing import Any, Final, cast
 
-from tenacity import RetryCallState, Retrying
+from tenacity import Future, RetryCallState, Retrying
 from tenacity.stop import StopBaseT
 from tenacity.wait import WaitBaseT
 
 from rxfeed.errors import TooManyRequests
 
 _UNUSED: Final = Retrying()
+
+
+class _State(RetryCallState):
+    """What policies look at. tenacity's own asks the machine what time it is."""
+
+    def __init__(self, now: float) -> None:
+        self.start_time = now
+        self.retry_object, self.fn, self.args, self.kwargs = _UNUSED, None, (), {}
+        self.attempt_number = 1
+        self.outcome = self.outcome_timestamp = self.next_action = None
+        self.idle_for = self.upcoming_sleep = 0.0
 
 
 class Patience:
@@ -26,8 +37,7 @@ class Patience:
 
     def __init__(self, wait: WaitBaseT, stop: StopBaseT, now: float) -> None:
         self._wait, self._stop = cast("Any", wait), cast("Any", stop)
-        self._state = RetryCallState(_UNUSED, None, (), {})
-        self._state.start_time = now
+        self._state = _State(now)
 
     def after(self, error: Exception, now: float) -> float | None:
         """Return the seconds until it is asked again; None if it is asked no more.
@@ -37,8 +47,8 @@ class Patience:
             now: when, in seconds of the same clock.
         """
         state = self._state
-        state.set_exception((type(error), error, None))
-        state.outcome_timestamp = now
+        state.outcome, state.outcome_timestamp = Future(state.attempt_number), now
+        state.outcome.set_exception(error)
         wait = float(self._wait(state))
         if isinstance(error, TooManyRequests):
             wait = max(wait, error.retry_after or 0.0)

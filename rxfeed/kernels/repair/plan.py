@@ -37,13 +37,22 @@ class Stretch(NamedTuple):
     step: int
     """How long these are, ns."""
     grid: Grid
+    first: int
+    """The first instant of the gap in it: mostly that of a trade, as is `last`."""
     last: int
-    """The last instant of the gap in it: the feed has traded then, or may have."""
 
     def floor(self, time: int) -> int:
         """Return the start of the window that holds an instant; the instant itself where the market is closed."""
         segment = self.grid.segment(time)
         return time if segment is None else segment.window(time).start
+
+    def ceiling(self, time: int) -> int:
+        """Return the same for the first window that begins at an instant or after it."""
+        segment = self.grid.segment(time)
+        if segment is None:
+            return time
+        window = segment.window(time)
+        return time if window.start == time else window.end
 
     def beginning(self, start: int) -> Stretch:
         """Return what is left of it from the edge `start` on."""
@@ -109,7 +118,7 @@ class RepairPlan:
         step = next((step for step in _ROUND if common % step == 0), None)
         if step is None:
             return None
-        return Stretch(symbol, grid.timeframe.name, lo, hi, _ROUND[step], step, grid, end)
+        return Stretch(symbol, grid.timeframe.name, lo, hi, _ROUND[step], step, grid, start, end)
 
 
 def _whole(level: Level) -> bool:
