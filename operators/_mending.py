@@ -8,15 +8,13 @@ from dataclasses import dataclass, field
 from inspect import Parameter, signature
 from typing import Any, Final, Protocol
 
-from tenacity.stop import StopBaseT
-from tenacity.wait import WaitBaseT
-
-from rxfeed.errors import FeedError, GatewayRefused, ProtocolError
+from rxfeed.errors import FeedError, GatewayRefused, ProtocolError, TooManyRequests
+from rxfeed.failures import stage_of, tell
 from rxfeed.frame import Frame
 from rxfeed.kernels.repair.answer import Answer
-from rxfeed.kernels.repair.patience import Patience
 from rxfeed.kernels.repair.plan import RepairPlan, Stretch
 from rxfeed.model import Bar, Gap, Repair
+from rxfeed.retrying import Retries, Tries
 from rxfeed.times import NANOSECONDS, SECOND, iso
 
 History = Callable[..., Awaitable[Frame[Bar]]]
@@ -40,8 +38,7 @@ class Manner:
     settle: int
     late: int
     longest: int
-    wait: WaitBaseT
-    stop: StopBaseT
+    retries: Retries
 
 
 class Told(Protocol):
@@ -188,7 +185,7 @@ class Mender:
         manner, back = self._manner, 0
         while not course.once and (wait := self.wait(whole.end, course.time)):  # noqa: ASYNC110  # for time
             await asyncio.sleep(wait)
-        patience = Patience(manner.wait, manner.stop, self._loop.time())
+        tries = Tries(manner.retries, self._loop.time())
         while course.since < whole.end:
             stretch = whole.beginning(course.since)
             try:
@@ -206,9 +203,11 @@ class Mender:
             except FeedError as error:
                 wrong = _judged(error)
             course.text = str(wrong)
-            wait = patience.after(wrong, self._loop.time())
+            wait = tries.after(wrong, self._loop.time())
             if wait is None:
                 raise _GiveUp(str(wrong)) if isinstance(wrong, FeedError) else _Unfit(str(wrong))
+            if isinstance(wrong, TooManyRequests):
+                wait = max(wait, wrong.retry_after or 0.0)
             await asyncio.sleep(wait)
 
     async def _ask(self, course: _Course, stretch: Stretch, back: int) -> Answer:
@@ -228,7 +227,8 @@ class Mender:
         except ValueError as error:
             raise _Unfit(f"history has no bars of {stretch.asked}: {error}") from None
         except Exception as error:
-            raise _GiveUp(f"history raised {type(error).__name__}") from None  # its text may hold anything
+            tell(None, stage_of(manner.history), "on_next", error, course.gap, goes_on=True)
+            raise _GiveUp(f"history raised {type(error).__name__}") from None
         return Answer(stretch, frame)
 
     async def _take(self, course: _Course, answer: Answer, start: int, *, first: bool) -> None:

@@ -18,6 +18,7 @@ from rxfeed.frame import Frame
 from rxfeed.instrument import Instruments
 from rxfeed.kernels.repair.plan import RepairPlan
 from rxfeed.model import Bar, Gap, Repair
+from rxfeed.retrying import Retries, plain, wait_of
 from rxfeed.scheduler import Timed, clock_of, own_clock
 from rxfeed.sessions import Session
 from rxfeed.times import Duration, nanoseconds
@@ -63,7 +64,7 @@ def repair(
     late: Duration = "1m",
     longest: Duration = "1d",
     most: int = 1_000,
-    wait: WaitBaseT = tenacity.wait_exponential(multiplier=5, exp_base=3, max=600),  # noqa: B008  # it has no state
+    wait: WaitBaseT | Duration = tenacity.wait_exponential(multiplier=5, exp_base=3, max=600),  # noqa: B008  # it has no state
     stop: StopBaseT = tenacity.stop_after_attempt(6),  # noqa: B008
     events: abc.ObserverBase[Event] | Callable[[Event], None] | None = None,
     scheduler: Timed = None,
@@ -96,8 +97,9 @@ def repair(
         late: how long it may take until history knows a trade.
         longest: of a gap that is longer, only the last part is asked for.
         most: so many gaps may wait, 1 or more; of more, the oldest is given up.
-        wait: how long to wait before history is asked again, as a tenacity object; 5 s, 15 s, 45 s and so on.
-        stop: when it is asked no more, likewise; after six times, which is some ten minutes.
+        wait: how long to wait before history is asked again: a `tenacity.wait_...`, or always the same duration. By default
+            5 s, 15 s, 45 s and so on.
+        stop: when it is asked no more: a `tenacity.stop_...`; by default after six times, which is some ten minutes.
         events: an observer or a callable that hears each `Repaired`, before the repair is emitted, and each `NotRepaired` with
             what is not known and why. Never completed. Without it the log is told of the 1st, 10th, 100th that is not repaired.
         scheduler: the clock of the events' times, and of what is before the start of a backfill; by default the
@@ -130,8 +132,7 @@ def repair(
         settle=nanoseconds(settle, name="settle"),
         late=nanoseconds(late, name="late"),
         longest=long,
-        wait=wait,
-        stop=stop,
+        retries=Retries(tenacity.retry_always, wait_of(wait), plain("stop", stop)),
     )
     return Repairs(manner, most, sink(events, "events"), scheduler, text)
 
