@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 from reactivex import Observable, abc
 
 from rxfeed.clock import Clock
-from rxfeed.events import Event, NotRepaired, Repaired
+from rxfeed.events import Backfilled, Event, NotRepaired, Repaired
 from rxfeed.frame import name_of
 from rxfeed.model import Gap, Repair
 from rxfeed.times import SECOND
@@ -197,6 +197,7 @@ class Repairing(abc.DisposableBase):
     async def _mend(self, job: _Job) -> None:
         if not job.ended.is_set():
             job.since, job.whole = await self._mender.before(job.gap, job.time)
+            self._tell(Backfilled(time=self._clock.now, gap=job.gap, until=job.since))
             await job.ended.wait()
         while wait := self._wait(job, job.gap):  # noqa: ASYNC110  # anew, as others may have joined
             await asyncio.sleep(wait)
@@ -214,33 +215,28 @@ class Repairing(abc.DisposableBase):
 
     def repaired(self, repair: Repair) -> None:
         """Emit what history says."""
-        if self._over:
-            return
-        try:
-            if self._events is not None:
-                self._events(Repaired(time=self._clock.now, repair=repair))
-        except Exception as error:
-            self._fail(error)
-        else:
-            if not self._over:
-                self._guarded(self._observer.on_next, repair)
+        self._tell(Repaired(time=self._clock.now, repair=repair))
+        if not self._over:
+            self._guarded(self._observer.on_next, repair)
 
     def not_repaired(self, gap: Gap, text: str) -> None:
         """Tell that bars stay as they are."""
-        if self._over:
-            return
-        try:
-            if self._events is not None:
-                self._events(NotRepaired(time=self._clock.now, gap=gap, text=text))
-                return
-        except Exception as error:
-            self._fail(error)
+        event = NotRepaired(time=self._clock.now, gap=gap, text=text)
+        self._tell(event)
+        if self._events is not None or self._over:
             return
         self._unheard += 1
         if str(self._unheard).strip("0") == "1":  # the 1st, 10th, 100th: whatever comes, the log stays readable
             from loguru import logger  # costs 30 ms, and mostly all is well
 
-            logger.warning("{} ({} so far)", NotRepaired(time=0, gap=gap, text=text), self._unheard)
+            logger.warning("{} ({} so far)", event, self._unheard)
+
+    def _tell(self, event: Event) -> None:
+        if self._events is not None and not self._over:
+            try:
+                self._events(event)
+            except Exception as error:
+                self._fail(error)
 
     def _drop(self, job: _Job, text: str) -> None:
         job.whole = False

@@ -10,7 +10,7 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
-from rxfeed.model import Gap, Repair
+from rxfeed.model import Bar, Gap, Repair
 from rxfeed.times import iso
 
 _MIB: Final = 1 << 20
@@ -167,6 +167,28 @@ class NotRepaired(Event, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         return f"{self.gap.symbol} gap from {iso(self.gap.start)} not repaired: {self.text}"
+
+
+class Backfilled(Event, frozen=True, kw_only=True):
+    """What history had of the time before the start has come out; what is new from then on comes with the first trade."""
+
+    gap: Gap
+    until: int
+    """So far history reached."""
+
+    def __str__(self) -> str:
+        return f"{self.gap.symbol} backfilled from {iso(self.gap.start)} to {iso(self.until)}"
+
+
+class Disagreed(Event, frozen=True, kw_only=True):
+    """History says something else than live trades that were whole; or it came for a window that it could not be put into."""
+
+    bar: Bar
+    """History's."""
+    text: str
+
+    def __str__(self) -> str:
+        return f"history's {self.bar} is not taken: {self.text}"
 
 
 class CapacityChange(NamedTuple):
