@@ -68,6 +68,7 @@ class Simulator(Floor):
         limits: whether REST's rates are limited as the gateway's are.
         timing: pings and timeouts of the hubs.
         keep: how many messages the truth keeps as they were sent.
+        keep_trades: how many trades of each contract it keeps, sent or not.
 
     Raises:
         ValueError: a value that is not allowed; the text says which.
@@ -80,7 +81,7 @@ class Simulator(Floor):
         sessions: str = "many", expiry: str = "keep", users: Mapping[str, str] | None = None, tape: Source | None = None,
         map: Mapping[str, str | None] | None = None, faults: Iterable[Fault | str] = (), bunch: int = 10,
         shape: Shape = "list", past: Duration = 0, orders_every: Duration = "5s", limits: bool = True,
-        timing: Timing | None = None, keep: int = 0,
+        timing: Timing | None = None, keep: int = 0, keep_trades: int = 0,
     ) -> None:  # fmt: skip
         if bunch < 1:
             raise ValueError(f"bunch must be at least 1 trade, got {bunch}")
@@ -100,8 +101,8 @@ class Simulator(Floor):
         rate = check_rate(rate)
         listed, played = listed_with_tape(contracts, seed, clock.now, tape, map)
         super().__init__(
-            listed, Reel(played), rate, clock=clock, random=random, truth=Truth(keep), encoder=Encoder(shape), bunch=bunch,
-            even=tape is not None, users=self.users, orders_every=nanoseconds(orders_every, name="orders_every"),
+            listed, Reel(played), rate, clock=clock, random=random, truth=Truth(keep, keep_trades), encoder=Encoder(shape),
+            bunch=bunch, even=tape is not None, users=self.users, orders_every=nanoseconds(orders_every, name="orders_every"),
         )  # fmt: skip
         self._past(nanoseconds(past, name="past"))
         self._doors = Doors(random)

@@ -16,8 +16,9 @@ from rxfeed.feeds.simulator.records import MARKET_KINDS, Deals, Encoder, Kind, R
 from rxfeed.feeds.simulator.scripts import Scripts
 from rxfeed.feeds.simulator.stamps import on_wire
 from rxfeed.feeds.simulator.tape import Reel
-from rxfeed.feeds.simulator.truth import Totals, Truth
-from rxfeed.times import SECOND
+from rxfeed.feeds.simulator.truebars import TrueBar, true_bars
+from rxfeed.feeds.simulator.truth import Truth
+from rxfeed.times import FOREVER, SECOND, Duration
 
 HIGH: Final = 1 << 20
 """Bytes that a socket may hold before a market at the rate "max" waits for it."""
@@ -45,9 +46,9 @@ class Floor(Scripts):
         self.markets: dict[str, Contract] = {}
         """The markets, by contract id."""
         for one in listed.values():
-            traded = truth.traded[one.id] = Totals()
+            traded, ledger = truth.begin(one.id)
             own = Random(random.getrandbits(64))  # noqa: S311  # a market's, no secret
-            self.markets[one.id] = Contract(one, encoder, own, traded, bunch)
+            self.markets[one.id] = Contract(one, encoder, own, traded, ledger, bunch)
         self._order = list(self.markets.values())
         self._wanted: dict[tuple[Kind, str], int] = {}
         self._batch: list[Record] = []
@@ -167,6 +168,21 @@ class Floor(Scripts):
         market.trade(deals, market.bid, market.ask)
         self._make(market, deals, "list", len(deals.time))
         self._publish()
+
+    def bars(self, contract: str, timeframe: Duration, start: int = 0, end: int = FOREVER) -> list[TrueBar]:
+        """Return the true bars of all that was traded, sent to somebody or not: see `true_bars`.
+
+        Args:
+            contract: root, name, symbol or id.
+            timeframe: such as "1s" or "5m"; one that is no whole seconds needs `keep_trades`.
+            start: the first bar begins then or later, in nanoseconds since the epoch.
+            end: and the last one before.
+
+        Raises:
+            ValueError: no such contract or timeframe, or no longer kept.
+        """
+        market = self._find(contract)
+        return true_bars(market.listed, market.history, market.ledger, timeframe, start, end)
 
     # Subscriptions
 

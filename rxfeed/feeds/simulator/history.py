@@ -72,12 +72,14 @@ class History:
         minutes: how many minutes with trades are kept.
     """
 
-    __slots__ = ("_minutes", "_most_minutes", "_most_seconds", "_seconds")
+    __slots__ = ("_minutes", "_most_minutes", "_most_seconds", "_seconds", "_since")
 
     def __init__(self, seconds: int = 2 * DAY, minutes: int = 366 * 1_440) -> None:
         self._most_seconds, self._most_minutes = seconds, minutes
         self._seconds: dict[int, Dated] = {}
         self._minutes: dict[int, Dated] = {}
+        self._since = {1: 0, MINUTE: 0}
+        """From when on all seconds and all minutes are kept."""
 
     def add(self, deals: Deals) -> None:
         """Take trades in the order in which they were done; their times never fall, but may be earlier than those before.
@@ -91,17 +93,23 @@ class History:
             b = count if times[-1] // SECOND == second else bisect_left(times, (second + 1) * SECOND, a)
             prices = ticks[a:b]
             new = [prices[0], max(prices), min(prices), prices[-1], sum(sizes[a:b]), times[a], times[b - 1]]
-            self._put(self._seconds, second, new, self._most_seconds)
-            self._put(self._minutes, second // MINUTE * MINUTE, new, self._most_minutes)
+            self._put(self._seconds, second, new, self._most_seconds, 1)
+            self._put(self._minutes, second // MINUTE * MINUTE, new, self._most_minutes, MINUTE)
             a = b
 
-    @staticmethod
-    def _put(bars: dict[int, Dated], at: int, new: Dated, most: int) -> None:
+    def kept(self, *, minutes: bool = False) -> tuple[list[tuple[int, Dated]], int]:
+        """Return all seconds or minutes by their starts, and from when on all are kept, in nanoseconds since the epoch."""
+        source = self._minutes if minutes else self._seconds
+        return [(at * SECOND, bar) for at, bar in source.items()], self._since[MINUTE if minutes else 1] * SECOND
+
+    def _put(self, bars: dict[int, Dated], at: int, new: Dated, most: int, length: int) -> None:
         bar = bars.get(at)
         if bar is None:
             bars[at] = new.copy()
             if len(bars) > most:
-                del bars[next(iter(bars))]
+                gone = next(iter(bars))
+                del bars[gone]
+                self._since[length] = max(self._since[length], gone + length)
             return
         bar[1], bar[2] = max(bar[1], new[1]), min(bar[2], new[2])
         bar[4] += new[4]

@@ -50,7 +50,7 @@ class Mangler:
                 result.append(record)
                 if self.duplicates:
                     self.duplicates -= 1
-                    result.append(record)
+                    result.append(record.repeated())
         return result
 
     def _cut(self, record: Record) -> list[Record]:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from rxfeed.feeds.simulator.depth import DepthBook
 from rxfeed.feeds.simulator.history import History
+from rxfeed.feeds.simulator.ledger import Ledger
 from rxfeed.feeds.simulator.listing import Listed
 from rxfeed.feeds.simulator.records import Deals, Encoder, Level, Record, Shape
 from rxfeed.feeds.simulator.truth import Totals
@@ -25,18 +26,20 @@ class Contract:
         encoder: makes its records.
         random: of its book.
         traded: counts what it trades.
+        ledger: keeps its trades.
         bunch: trades in a message at most.
     """
 
     __slots__ = (
         "_book", "_bunch", "_depth_seq", "_encoder", "_next_reset", "_quoted", "_random", "ask", "bid", "high", "history",
-        "last", "listed", "low", "opened", "seq", "time", "traded", "volume",
+        "last", "ledger", "listed", "low", "opened", "seq", "time", "traded", "volume",
     )  # fmt: skip
 
-    def __init__(self, listed: Listed, encoder: Encoder, random: Random, traded: Totals, bunch: int) -> None:
+    def __init__(self, listed: Listed, encoder: Encoder, random: Random, traded: Totals, ledger: Ledger, bunch: int) -> None:
         self.listed: Final = listed
         self.history: Final = History()
         self.traded: Final = traded
+        self.ledger: Final = ledger
         self.seq = -1
         """The last trade's number, from 0."""
         self.time = 0
@@ -74,6 +77,7 @@ class Contract:
         else:
             self.bid, self.ask = self.last - 1, self.last
         self.history.add(deals)
+        self.ledger.add(deals)
         traded = self.traded
         traded.elements += len(times)
         traded.volume += volume

@@ -25,13 +25,16 @@ _FEW: Final = 65_536
 
 
 class Record:
-    """One message, framed. `topic` is who gets it: `(kind, contract or account)`."""
+    """One message, framed. `topic` is who gets it: `(kind, contract or account)`.
 
-    __slots__ = ("elements", "frame", "head", "parts", "seq", "ticks", "topic", "volume")
+    `first` is the number of its first trade, and `seq` that of its last; -1 where it has none, or repeats another record.
+    """
+
+    __slots__ = ("elements", "first", "frame", "head", "parts", "seq", "ticks", "topic", "volume")
 
     def __init__(
         self, topic: tuple[Kind, str], payload: bytes, elements: int = 0, volume: int = 0, ticks: int = 0, seq: int = -1,
-        parts: tuple[Record, ...] = (),
+        parts: tuple[Record, ...] = (), first: int = -1,
     ) -> None:  # fmt: skip
         head = frame_head(len(payload))
         self.topic: Final = topic
@@ -41,6 +44,7 @@ class Record:
         self.volume: Final = volume
         self.ticks: Final = ticks
         self.seq: Final = seq
+        self.first: Final = first
         self.parts: Final = parts
         """What it is joined of; those count instead of it."""
 
@@ -51,7 +55,11 @@ class Record:
 
     def with_payload(self, payload: bytes) -> Record:
         """Return a record that counts as this one does and looks otherwise."""
-        return Record(self.topic, payload, self.elements, self.volume, self.ticks, self.seq, self.parts)
+        return Record(self.topic, payload, self.elements, self.volume, self.ticks, self.seq, self.parts, self.first)
+
+    def repeated(self) -> Record:
+        """Return the same message once more, which brings nothing new."""
+        return Record(self.topic, self.payload, self.elements, self.volume, self.ticks, self.seq)
 
     @staticmethod
     def joined(records: Sequence[Record]) -> Record:
@@ -187,7 +195,7 @@ class Encoder:
             sizes = deals.size[a:b]
             total = sum(map(mul, deals.ticks[a:b], sizes))
             # Each trade begins with the comma that parts it from the one before.
-            records.append(Record(topic, head + body[1:] + tail, b - a, sum(sizes), total, first + b))
+            records.append(Record(topic, head + body[1:] + tail, b - a, sum(sizes), total, first + b, (), first + a + 1))
         return records
 
     def quote(self, listed: Listed, fields: dict[str, Any], time: int, shape: Shape | None = None) -> Record:

@@ -9,7 +9,9 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
+from rxfeed.feeds.simulator.ledger import Ledger, Trade
 from rxfeed.feeds.simulator.records import Kind, Record
+from rxfeed.feeds.simulator.spans import Spans
 from rxfeed.times import iso
 
 Topic = tuple[Kind, str]
@@ -20,7 +22,7 @@ _CONNECTIONS: Final = 10_000
 class Totals:
     """Counts and sums of one kind of one contract (or account)."""
 
-    __slots__ = ("elements", "last_seq", "messages", "ticks", "volume")
+    __slots__ = ("elements", "last_seq", "messages", "spans", "ticks", "volume")
 
     def __init__(self) -> None:
         self.messages = 0
@@ -28,6 +30,8 @@ class Totals:
         self.volume = 0
         self.ticks = 0
         self.last_seq = -1
+        self.spans = Spans()
+        """The numbers of the trades, where it is trades."""
 
     def __repr__(self) -> str:
         return f"Totals({', '.join(f'{name}={value}' for name, value in self.row().items())})"
@@ -45,6 +49,8 @@ class Totals:
         self.ticks += record.ticks
         if record.seq > self.last_seq:
             self.last_seq = record.seq
+        if record.first >= 0:
+            self.spans.add(record.first, record.seq)
 
     def include(self, other: Totals) -> None:
         """Count what another has counted."""
@@ -53,6 +59,7 @@ class Totals:
         self.volume += other.volume
         self.ticks += other.ticks
         self.last_seq = max(self.last_seq, other.last_seq)
+        self.spans.update(other.spans)
 
     def row(self) -> dict[str, int]:
         """Return the numbers by name."""
@@ -118,12 +125,19 @@ class Sent:
         sent, unsent = self.of(kind, contract).row(), (self.unsent.get((kind, contract)) or Totals()).row()
         return {name: sent[name] - unsent[name] for name in sent if name != "last_seq"}
 
+    def trades(self, contract: str) -> Spans:
+        """Return the numbers of the trades that really went out, counted from the contract's first, which is 0."""
+        unsent = self.unsent.get(("trades", contract))
+        sent = self.of("trades", contract).spans
+        return sent.copy() if unsent is None else sent - unsent.spans
+
     def row(self) -> dict[str, Any]:
         """Return it as JSON shows it."""
         return {
             "connection": self.id, "hub": self.hub, "user": self.user, "opened": iso(self.opened),
             "closed": None if self.closed is None else iso(self.closed), "end": self.end, "messages": self.messages,
             "bytes": self.bytes, "sent": _by_topic(self.totals), "unsent": _by_topic(self.unsent),
+            "trades": {contract: list(self.trades(contract)) for kind, contract in self.totals if kind == "trades"},
         }  # fmt: skip
 
 
@@ -132,23 +146,34 @@ class Truth:
 
     Args:
         keep: how many messages to keep as they were sent, the newest ones; 0 keeps none.
+        keep_trades: how many trades to keep of each contract, the newest ones; 0 keeps none.
     """
 
-    __slots__ = ("_folded", "connections", "earlier", "kept", "traded")
+    __slots__ = ("_folded", "_keep_trades", "_reached", "connections", "earlier", "kept", "ledgers", "traded")
 
-    def __init__(self, keep: int = 0) -> None:
+    def __init__(self, keep: int = 0, keep_trades: int = 0) -> None:
         if keep < 0:
             raise ValueError(f"keep must be 0 or more messages, got {keep}")
+        if keep_trades < 0:
+            raise ValueError(f"keep_trades must be 0 or more trades, got {keep_trades}")
+        self._keep_trades = keep_trades
+        self.ledgers: dict[str, Ledger] = {}
+        """The newest trades, by contract."""
         self.traded: dict[str, Totals] = {}
         """What the market traded, by contract, whether anybody was there to see it or not."""
         self.connections: dict[str, Sent] = {}
         self.earlier = 0
         """Connections that ended long ago, of which only the sums are known."""
         self._folded: dict[Topic, Totals] = {}
+        self._reached: dict[str, Spans] = {}
         self.kept: deque[Kept] = deque(maxlen=keep)
 
     def __repr__(self) -> str:
         return f"Truth({len(self.connections)} connections, {sum(t.elements for t in self.traded.values())} trades)"
+
+    def begin(self, contract: str) -> tuple[Totals, Ledger]:
+        """Return what counts a contract's trades, and what keeps them."""
+        return self.traded.setdefault(contract, Totals()), self.ledgers.setdefault(contract, Ledger(self._keep_trades))
 
     def open(self, sent: Sent) -> None:
         """Begin with a connection; the oldest one that has ended is let go when there are too many."""
@@ -162,6 +187,20 @@ class Truth:
     def _fold(self, sent: Sent) -> None:
         for topic, totals in sent.totals.items():
             self._folded.setdefault(topic, Totals()).include(totals)
+            if topic[0] == "trades":
+                self._reached.setdefault(topic[1], Spans()).update(sent.trades(topic[1]))
+
+    def unseen(self, contract: str) -> Spans:
+        """Return the numbers of the trades that went out to nobody at all."""
+        seen = self._reached.get(contract, Spans()).copy()
+        for one in self.connections.values():
+            seen.update(one.trades(contract))
+        return Spans((0, self.traded[contract].last_seq)) - seen
+
+    def trades(self, contract: str, numbers: Iterable[tuple[int, int]] | None = None) -> list[Trade]:
+        """Return trades as they were done, all or those of these numbers, as far as `keep_trades` has kept them."""
+        ledger = self.ledgers[contract]
+        return list(ledger if numbers is None else ledger.of(numbers))
 
     def sent(self, kind: Kind, contract: str) -> Totals:
         """Return what was sent of one kind of one contract, to all connections together."""
@@ -178,6 +217,7 @@ class Truth:
             "simulated": True,
             "traded": {contract: totals.row() for contract, totals in self.traded.items()},
             "sent": _by_topic({topic: self.sent(*topic) for topic in topics}),
+            "unseen": {contract: list(self.unseen(contract)) for contract in self.traded},
             "connections": [sent.row() for sent in self.connections.values()],
             "earlier_connections": self.earlier,
         }
