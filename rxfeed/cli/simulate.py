@@ -52,6 +52,8 @@ def simulate(
     expiry: Annotated[
         str, Opt(metavar="HOW", help="When a token runs out, its connections: keep, drop, close, or logout (GatewayLogout).")
     ] = "keep",
+    resolution: Annotated[str, Opt(metavar="TIME", help="What the times of trades are cut to, such as 1ms or 1s.")] = "100ns",
+    lag: Annotated[str, Opt(metavar="TIME", help="How far behind a connection may be, each by a time of its own.")] = "0s",
     fault: Annotated[list[str] | None, Opt(metavar="FAULT", help="What goes wrong, see below; may be repeated.")] = None,
     seed: Annotated[int, Opt(help="Each has a market of its own.")] = 0,
     tape: Annotated[Path | None, Opt(metavar="FILE", help="Recorded ticks to play instead: a file or folder.")] = None,
@@ -83,8 +85,8 @@ def simulate(
     try:
         simulator = Simulator(
             None if contracts is None else options.words("--contracts", contracts), rate=_rate(rate), seed=seed,
-            token_life=token_life, sessions=sessions, expiry=expiry, users={USER: key}, tape=tape,
-            map=options.columns(map_ or ()), faults=fault or (), past=0 if tape else "1h",
+            token_life=token_life, sessions=sessions, expiry=expiry, resolution=resolution, lag=lag, users={USER: key},
+            tape=tape, map=options.columns(map_ or ()), faults=fault or (), past=0 if tape else "1h",
         )  # fmt: skip
     except InputError:
         raise  # the tape's fault, not the command line's

@@ -56,6 +56,7 @@ class Host:
         self.refuses = False
         self.distrusted = False
         self.most: int | None = None
+        self.lag = 0.0
         self._black: asyncio.Future[None] | None = None
 
     @property
@@ -72,6 +73,7 @@ class Host:
         """Be as at first. What was lost stays lost."""
         self.refuses = self.distrusted = False
         self.most = None
+        self.lag = 0.0
         black, self._black = self._black, None
         if black is not None and not black.done():
             black.set_result(None)
@@ -105,6 +107,7 @@ class Connection:
         self.window = links.window
         self._host = host
         self._stranded = False
+        self._lag = links.random.random() * host.lag if host.lag else 0.0
         here = ("client", next(links.client_ports))
         there = (host.name, port)
         extra: dict[str, Any] = {"sslcontext": secure} if secure else {}
@@ -130,7 +133,7 @@ class Connection:
 
     def delay(self) -> float:
         """Return how long bytes take, in seconds."""
-        return self._host.links.delay()
+        return self._host.links.delay() + self._lag
 
     def piece(self, size: int) -> int:
         """Return how many of `size` bytes are read at once."""

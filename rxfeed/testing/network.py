@@ -127,6 +127,10 @@ class MemoryNetwork:
         """Refuse new connections. Those that are open stay."""
         self._host(host).refuses = True
 
+    def lag(self, host: str, most: Duration) -> None:
+        """Let each new connection's bytes take longer than `latency`, both ways: by a time of its own, from 0 to `most`."""
+        self._host(host).lag = _seconds(most, "most")
+
     def distrust(self, host: str) -> None:
         """Let new encrypted connections fail for the host's certificate."""
         self._host(host).distrusted = True

@@ -49,6 +49,10 @@ class Faulty(Protocol):
         """Do trades at once."""
         ...
 
+    def step_back(self, by: int) -> None:
+        """Let the next trade be so much earlier."""
+        ...
+
     def huge(self, size: int) -> None:
         """Send one message of so many bytes."""
         ...
@@ -121,6 +125,8 @@ class Board:
             simulator.usher.look_again()
         elif name == "burst":
             simulator.burst(amount)
+        elif name == "back":
+            simulator.step_back(amount)
         elif name == "huge":
             simulator.huge(amount)
         elif name in _EXPIRIES:

@@ -43,7 +43,10 @@ class HubConnection(Line):
         greeted: told when the handshake is done.
     """
 
-    __slots__ = ("_answers", "_buffer", "_call", "_greeted", "answers_after", "received", "results", "subscriptions", "version")
+    __slots__ = (
+        "_answers", "_buffer", "_call", "_greeted", "answers_after", "behind", "lag", "received", "results", "subscriptions",
+        "version",
+    )  # fmt: skip
 
     def __init__(
         self, id: str, hub: str, user: str, token: str, clock: Clock, outlet: Outlet, timing: Timing, call: Call,
@@ -58,6 +61,9 @@ class HubConnection(Line):
         """The client's Completions, by invocation id."""
         self.answers_after = 0
         """How late Completions are, in nanoseconds."""
+        self.lag = 0
+        """How far behind it is with trades, in nanoseconds; it may be set at any time."""
+        self.behind = Later(clock)
         self._answers = Later(clock)
         self._call = call
         self._greeted = greeted
@@ -147,4 +153,5 @@ class HubConnection(Line):
 
     def _over(self, why: str) -> bool:
         self._answers.stop()
+        self.behind.stop()
         return super()._over(why)

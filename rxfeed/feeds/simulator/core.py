@@ -27,6 +27,7 @@ from rxfeed.feeds.simulator.modes import Ending, Sessions, ending
 from rxfeed.feeds.simulator.pacing import Rate, check_rate
 from rxfeed.feeds.simulator.programme import listed_with_tape
 from rxfeed.feeds.simulator.records import Encoder, Record, Shape
+from rxfeed.feeds.simulator.repeats import repeating
 from rxfeed.feeds.simulator.rest import Rest
 from rxfeed.feeds.simulator.tape import Reel
 from rxfeed.feeds.simulator.tokens import Tokens
@@ -62,6 +63,9 @@ class Simulator(Floor):
         faults: what goes wrong, and when, from `start` on: see `rxfeed.feeds.simulator.faults`.
         bunch: trades in a message at most.
         shape: of events: "list" as in real captures, "dict" as in the documents, "nested" as in a few captures.
+        resolution: what the times of trades are cut to, a multiple of 100 ns: with "1s" all trades of a second say the same.
+        repeats: which share of the tape's trades repeat their contract's trade before, price, size and side.
+        lag: how far behind with its trades a connection may be: each one is so by a time of its own, up to this.
         past: for how long the market has traded before it starts, so that there is history: ten trades a
             second. Not with a tape.
         orders_every: how often each account does an order, while somebody listens to the user hub; 0 is never.
@@ -80,7 +84,8 @@ class Simulator(Floor):
         random: Random | None = None, token_life: Duration = "24h",  # noqa: S107  # a duration
         sessions: str = "many", expiry: str = "keep", users: Mapping[str, str] | None = None, tape: Source | None = None,
         map: Mapping[str, str | None] | None = None, faults: Iterable[Fault | str] = (), bunch: int = 10,
-        shape: Shape = "list", past: Duration = 0, orders_every: Duration = "5s", limits: bool = True,
+        shape: Shape = "list", resolution: Duration = "100ns", repeats: float = 0.0, lag: Duration = 0,
+        past: Duration = 0, orders_every: Duration = "5s", limits: bool = True,
         timing: Timing | None = None, keep: int = 0, keep_trades: int = 0,
     ) -> None:  # fmt: skip
         if bunch < 1:
@@ -101,8 +106,10 @@ class Simulator(Floor):
         rate = check_rate(rate)
         listed, played = listed_with_tape(contracts, seed, clock.now, tape, map)
         super().__init__(
-            listed, Reel(played), rate, clock=clock, random=random, truth=Truth(keep, keep_trades), encoder=Encoder(shape),
-            bunch=bunch, even=tape is not None, users=self.users, orders_every=nanoseconds(orders_every, name="orders_every"),
+            listed, Reel(repeating(played, repeats, seed)), rate, clock=clock, random=random, truth=Truth(keep, keep_trades),
+            encoder=Encoder(shape), bunch=bunch, even=tape is not None, users=self.users,
+            orders_every=nanoseconds(orders_every, name="orders_every"),
+            resolution=nanoseconds(resolution, name="resolution"), lag=nanoseconds(lag, name="lag"),
         )  # fmt: skip
         self._past(nanoseconds(past, name="past"))
         self._doors = Doors(random)
@@ -214,6 +221,7 @@ class Simulator(Floor):
         )  # fmt: skip
         self.connections[one.id] = one
         self.truth.open(one.sent)
+        self._lags.connected(one)
         self._board.connected(one)
         self.usher.connected(one)
         return one

@@ -93,6 +93,7 @@ FAULTS: Final[dict[str, Kind]] = {
     # The market and its clock
     "huge": Kind("count", "1048576", (), "one message of so many bytes or a little more, of real trades"),
     "burst": Kind("count", "10000", (), "so many trades at one moment"),
+    "back": Kind("duration", "500ms", (), "the tape's next trade says that it was done so much earlier"),
     "skew": Kind("offset", "1h", (), "the server's clock is off by so much from now on; 0s sets it right"),
 }  # fmt: skip
 """All faults, by name."""

@@ -9,16 +9,17 @@ from typing import Final
 from rxfeed.clock import Clock, Timer
 from rxfeed.feeds.simulator.connection import HubConnection, Refused
 from rxfeed.feeds.simulator.desk import Desk
+from rxfeed.feeds.simulator.lags import Lags
 from rxfeed.feeds.simulator.listing import Listed
 from rxfeed.feeds.simulator.market import Contract
 from rxfeed.feeds.simulator.pacing import Pump, Rate, check_rate
 from rxfeed.feeds.simulator.records import MARKET_KINDS, Deals, Encoder, Kind, Record, Shape
 from rxfeed.feeds.simulator.scripts import Scripts
-from rxfeed.feeds.simulator.stamps import on_wire
+from rxfeed.feeds.simulator.stamps import GRAIN
 from rxfeed.feeds.simulator.tape import Reel
 from rxfeed.feeds.simulator.truebars import TrueBar, true_bars
 from rxfeed.feeds.simulator.truth import Truth
-from rxfeed.times import FOREVER, SECOND, Duration
+from rxfeed.times import FOREVER, SECOND, Duration, nanoseconds
 
 HIGH: Final = 1 << 20
 """Bytes that a socket may hold before a market at the rate "max" waits for it."""
@@ -34,7 +35,7 @@ class Floor(Scripts):
 
     def __init__(
         self, listed: Mapping[str, Listed], reel: Reel, rate: Rate, *, clock: Clock, random: Random, truth: Truth,
-        encoder: Encoder, bunch: int, even: bool, users: Iterable[str], orders_every: int,
+        encoder: Encoder, bunch: int, even: bool, users: Iterable[str], orders_every: int, resolution: int, lag: int,
     ) -> None:  # fmt: skip
         self.clock = clock
         self.random: Final = random
@@ -53,8 +54,21 @@ class Floor(Scripts):
         self._wanted: dict[tuple[Kind, str], int] = {}
         self._batch: list[Record] = []
         self._reel = reel
+        if resolution < GRAIN or resolution % GRAIN:
+            raise ValueError(f"resolution must be 100 ns or a multiple of it, got {resolution} ns")
+        self._resolution = resolution
+        self._back = 0
+        self._lags = Lags(clock, random, lag, self._deliver)
         self._pump = Pump(
-            clock, reel, rate, even=even, skew=lambda: self.skew, traded=self._traded, done=self._publish, ready=self._ready
+            clock,
+            reel,
+            rate,
+            even=even,
+            skew=lambda: self.skew,
+            grain=resolution,
+            traded=self._traded,
+            done=self._publish,
+            ready=self._ready,
         )
         self._running = False
         self._desk = Desk(users, Random(random.getrandbits(64)), self._tell)  # noqa: S311
@@ -70,6 +84,15 @@ class Floor(Scripts):
     def running(self) -> bool:
         """Whether it was started and not stopped."""
         return self._running
+
+    @property
+    def lag(self) -> int:
+        """By how many nanoseconds a new connection may be behind with its trades; it may be set at any time."""
+        return self._lags.most
+
+    @lag.setter
+    def lag(self, lag: Duration) -> None:
+        self._lags.set(nanoseconds(lag, name="lag"))
 
     @property
     def ended(self) -> bool:
@@ -112,7 +135,7 @@ class Floor(Scripts):
         while number > 0:
             count, taken = self._reel.take(number)
             for take in taken:
-                times = [on_wire(at + n * _PAST_STEP) for n in take.places]
+                times = [self._stamp(at + n * _PAST_STEP) for n in take.places]
                 self._order[take.contract].before(Deals(times, take.ticks, take.size, take.side), take.bid, take.ask)
             number = number - count if count else 0
             at += count * _PAST_STEP
@@ -121,8 +144,22 @@ class Floor(Scripts):
 
     def _traded(self, contract: int, deals: Deals, bid: int, ask: int) -> None:
         market = self._order[contract]
-        market.trade(deals, bid, ask)
-        self._make(market, deals)
+        back, self._back = self._back, 0
+        if back:  # the first one is earlier than it is, and the others follow as they are
+            early = Deals([max(0, self._stamp(deals.time[0] - back))], *(column[:1] for column in deals[1:]))
+            market.trade(early, bid, ask)
+            self._make(market, early)
+            deals = Deals(*(column[1:] for column in deals))
+        if deals.time:
+            market.trade(deals, bid, ask)
+            self._make(market, deals)
+
+    def step_back(self, by: int) -> None:
+        """Let the tape's next trade say that it was done so much earlier, in nanoseconds."""
+        self._back = by
+
+    def _stamp(self, time: int) -> int:
+        return time // self._resolution * self._resolution
 
     def _make(self, market: Contract, deals: Deals, shape: Shape | None = None, bunch: int | None = None) -> None:
         wanted, id = self._wanted, market.listed.id
@@ -139,13 +176,26 @@ class Floor(Scripts):
         if not batch:
             return
         topics = {record.topic for record in batch}
+        now_or_later = self._lags.part(batch) if self._lags else None
         for one in list(self.connections.values()):
-            subscriptions = one.subscriptions
-            mine = batch if topics <= subscriptions.keys() else [record for record in batch if record.topic in subscriptions]
-            if mine:
-                one.deliver(mine)
-                if one.unsent > HIGHEST:
-                    one.drop("too slow")
+            if now_or_later is not None and (one.lag or one.behind):
+                self._lags.later(one, now_or_later.later)
+                self._deliver(one, now_or_later.now)
+            elif topics <= one.subscriptions.keys():
+                self._send(one, batch)
+            else:
+                self._deliver(one, batch)
+
+    def _deliver(self, one: HubConnection, batch: Sequence[Record]) -> None:
+        subscriptions = one.subscriptions
+        mine = [record for record in batch if record.topic in subscriptions]
+        if mine:
+            self._send(one, mine)
+
+    def _send(self, one: HubConnection, records: list[Record]) -> None:
+        one.deliver(records)
+        if one.unsent > HIGHEST:
+            one.drop("too slow")
 
     def _ready(self) -> bool:
         return all(one.unsent < HIGH for one in self.connections.values())
@@ -164,7 +214,7 @@ class Floor(Scripts):
     def huge(self, size: int) -> None:
         """Send one message of at least so many bytes: real trades of the first contract somebody is subscribed to."""
         market = next((one for one in self._order if ("trades", one.listed.id) in self._wanted), self._order[0])
-        deals = Deals.of([(on_wire(self.now), market.bid, 1, 2)] * (size // _TRADE_BYTES + 1))
+        deals = Deals.of([(self._stamp(self.now), market.bid, 1, 2)] * (size // _TRADE_BYTES + 1))
         market.trade(deals, market.bid, market.ask)
         self._make(market, deals, "list", len(deals.time))
         self._publish()

@@ -50,22 +50,24 @@ class Pump:
         rate: trades a second over all contracts; "tape" is the tape's own pace, "max" as fast as `ready` says; 0 none.
         even: whether trades at a rate are evenly spaced; else the tape's own gaps are stretched.
         skew: what is added to the clock's time in stamps, in nanoseconds.
+        grain: what stamps are cut to, in nanoseconds.
         traded: told of the trades.
         done: told after each slice.
         ready: whether more may be sent, when the rate is "max".
     """
 
     __slots__ = (
-        "_base", "_begin", "_clock", "_count", "_done", "_even", "_last", "_rate", "_ready", "_reel", "_skew", "_timer",
-        "_traded", "_turn",
+        "_base", "_begin", "_clock", "_count", "_done", "_even", "_grain", "_last", "_rate", "_ready", "_reel", "_skew",
+        "_timer", "_traded", "_turn",
     )  # fmt: skip
 
     def __init__(
-        self, clock: Clock, reel: Reel, rate: Rate, *, even: bool, skew: Callable[[], int], traded: Traded,
+        self, clock: Clock, reel: Reel, rate: Rate, *, even: bool, skew: Callable[[], int], grain: int, traded: Traded,
         done: Callable[[], None], ready: Callable[[], bool],
     ) -> None:  # fmt: skip
         self._clock, self._reel, self._even = clock, reel, even
         self._rate: Rate = rate
+        self._grain = grain
         self._skew, self._traded, self._done, self._ready = skew, traded, done, ready
         self._timer: Timer | None = None
         self._begin = self._turn = self._last = clock.now
@@ -180,12 +182,12 @@ class Pump:
         return self._begin - int(-(elapsed - self._base) / self._speed() // 1)
 
     def _emit(self, taken: Iterable[tuple[Take, list[int]]]) -> None:
-        skew, last, latest = self._skew(), self._last, self._last
+        skew, grain, last, latest = self._skew(), self._grain, self._last, self._last
         for take, times in taken:
             if times[0] < last:
                 times = [max(last, time) for time in times]
             latest = max(latest, times[-1])
-            stamps = [(time + skew) // GRAIN * GRAIN for time in times]
+            stamps = [(time + skew) // grain * grain for time in times]
             self._traded(take.contract, Deals(stamps, take.ticks, take.size, take.side), take.bid, take.ask)
         self._last = latest
         self._done()

@@ -36,6 +36,9 @@ class Scripts(ABC):
     def _make(self, market: Contract, deals: Deals, shape: Shape | None = None, bunch: int | None = None) -> None: ...
 
     @abstractmethod
+    def _stamp(self, time: int) -> int: ...
+
+    @abstractmethod
     def _publish(self) -> None: ...
 
     def _find(self, contract: str) -> Contract:
@@ -80,7 +83,7 @@ class Scripts(ABC):
         rows = [(market.listed.ticks(row[0]), row[1], row[2] if len(row) > 2 else 1) for row in trades]
 
         def do() -> None:
-            stamp = on_wire(self.now if time is None else time)
+            stamp = self._stamp(self.now) if time is None else on_wire(time)
             deals = Deals.of((stamp, *row) for row in rows)
             market.trade(deals)
             self._make(market, deals, shape, bunch)

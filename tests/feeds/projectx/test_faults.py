@@ -95,7 +95,7 @@ BEFORE: dict[str, Refusal | None] = {
 
 SIMULATOR_ONLY = {
     "expire-drop", "expire-close", "expire-logout", "outage", "down", "refuse", "slow", "fail", "holes", "blank",
-    "late", "wrong", "no-seconds",
+    "late", "wrong", "no-seconds", "back",
 }  # fmt: skip
 """Faults of which only the simulator's side is tested so far (tests/feeds/simulator): what a client should make of them is
 the supervisor's and the tokens' to say. Each moves to a table above as soon as that is there."""
