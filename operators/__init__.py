@@ -3,6 +3,7 @@
 from .bars import bars
 from .batch import batch
 from .checkpoint import checkpoint
+from .circuit_breaker import circuit_breaker
 from .collect import collect
 from .dedupe import dedupe
 from .detect_gaps import detect_gaps
@@ -29,6 +30,7 @@ __all__ = [
     "bars",
     "batch",
     "checkpoint",
+    "circuit_breaker",
     "collect",
     "dedupe",
     "detect_gaps",

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from reactivex import Observable, abc
+from reactivex.disposable import Disposable
 
 from rxfeed.runs import Run, RunObservable, RunObserver
 
@@ -39,7 +40,8 @@ class Passing(RunObserver):
         if isinstance(source, RunObservable):
             return super().to(source, scheduler)
         # Not as the functions that it has now: they change.
-        return source.subscribe(self.on_next, self.on_error, self.on_completed, scheduler=scheduler)
+        self._subscription.disposable = source.subscribe(self.on_next, self.on_error, self.on_completed, scheduler=scheduler)
+        return Disposable(self._dispose)
 
     def _pass(self) -> None:
         observer = self._observer

@@ -11,9 +11,11 @@ from typing import Any, TypeVar, cast
 
 from reactivex import Observable, abc
 
+from rxfeed.breaker import Breaker
 from rxfeed.failures import Report, Where, stage_of, tell
 from rxfeed.scheduler import Timed
 
+from ._guard import Guarded, GuardStats, check_guard, guarded
 from ._upstream import Upstream, scheduler_of
 
 T = TypeVar("T")
@@ -23,12 +25,16 @@ Call = Callable[..., object]
 class Subscription(abc.DisposableBase):
     """What `subscribe` returns: it stands between a source and handlers that may raise."""
 
-    __slots__ = ("_busy", "_ended", "_on_completed", "_on_error", "_on_next", "_report", "_stage", "_upstream", "_waiting")
+    __slots__ = (
+        "_busy", "_ended", "_guard", "_on_completed", "_on_error", "_on_next", "_report", "_stage", "_upstream", "_waiting",
+    )  # fmt: skip
 
     def __init__(
-        self, on_next: Call, on_error: Call | None, on_completed: Call | None, stage: str, report: Report | None
-    ) -> None:
-        self._on_next, self._on_error, self._on_completed = on_next, on_error, on_completed
+        self, on_next: Call, on_error: Call | None, on_completed: Call | None, stage: str, report: Report | None,
+        guard: Guarded | None = None,
+    ) -> None:  # fmt: skip
+        self._on_next, self._on_error, self._on_completed = guard.handle if guard else on_next, on_error, on_completed
+        self._guard = guard
         self._stage, self._report = stage, report
         self._upstream = Upstream()
         self._waiting: deque[Callable[[], None]] = deque()
@@ -38,6 +44,11 @@ class Subscription(abc.DisposableBase):
     def is_disposed(self) -> bool:
         """Whether it is over: completed, failed or disposed of."""
         return self._ended
+
+    @property
+    def guarded(self) -> GuardStats | None:
+        """What became of the elements, where there is a `guard`."""
+        return self._guard.stats if self._guard is not None else None
 
     def dispose(self) -> None:
         """End it, from anywhere; what waits is dropped, and no handler is called again."""
@@ -126,6 +137,8 @@ def subscribe(
     *,
     name: str | None = None,
     report: Report | None = None,
+    guard: Breaker | None = None,
+    fallback: Callable[[T], object] | None = None,
     scheduler: Timed = None,
 ) -> Callable[[Observable[T]], Subscription]:
     """Hand each element to a handler, at the end of a pipeline: `ticks.pipe(ops.bars("1m"), ops.subscribe(print))`.
@@ -138,28 +151,44 @@ def subscribe(
     its traceback. Nothing goes up into the source, so other subscribers and the feed go on. `KeyboardInterrupt`,
     `SystemExit` and `CancelledError` end it too, and are raised.
 
+    With a guard each element is a call that the breaker counts. A raise is told, and the subscription goes on; when the breaker
+    opens, the handler is cut off, and tried again after the open wait.
+
     Args:
         on_next: called with each element; or an observer.
         on_error: called with the error that the stream ends with. Without it that is told like a handler's own failure.
         on_completed: called when the stream has completed.
         name: what the failure calls this stage; by default the handler's qualified name.
         report: called with the `rxfeed.Failure`: stage, error, traceback as text, element. By default it is one error record
-            of loguru, without values of variables. If it raises, that record says so.
+            of loguru, without values of variables. If it raises, that record says so. With a guard it hears of each raise,
+            and without it the 1st, 10th, 100th are logged.
+        guard: a `Breaker`, by default none; who shares one is cut off together. `guarded` of what this returns counts.
+        fallback: called with the elements for which the handler is cut off; without it they are dropped.
         scheduler: handed to the source with the subscription; a clock will do.
 
     Returns:
         A pipeline's end: from a stream to a disposable.
 
     Raises:
-        TypeError: `on_next` is no function or observer, or a coroutine function; an observer with handlers beside it.
+        TypeError: `on_next` is no function or observer, or a coroutine function; an observer with handlers beside it; a guard
+            that is no breaker.
+        ValueError: a fallback without a guard.
 
-    Ends: with the source, or with the first failure; the source is let go of before any handler hears of the end.
-    Drops: nothing. Elements that a handler itself feeds back wait until it has returned, and are dropped if it raises.
-    Clock: none.
+    Ends: with the source, or with the first failure that is not guarded against, the fallback's for one; the source is let go
+    of before any handler hears of the end.
+    Drops: nothing without a guard, and with one what comes while the handler is cut off, if there is no fallback. Elements that
+    a handler itself feeds back wait until it has returned, and are dropped if it raises and has no guard.
+    Clock: none; a guard has its own.
     """
+    check_guard(guard, fallback)
     stage, given = name if name is not None else stage_of(on_next), scheduler_of(scheduler)
     handlers = _handlers(on_next, on_error, on_completed)
-    return lambda source: Subscription(*handlers, stage, report).open(source, given)
+
+    def end(source: Observable[T]) -> Subscription:
+        guards = guarded(handlers[0], guard, fallback, stage=stage, report=report)
+        return Subscription(*handlers, stage, report, guards).open(source, given)
+
+    return end
 
 
 def _handlers(on_next: Any, on_error: Call | None, on_completed: Call | None) -> tuple[Call, Call | None, Call | None]:

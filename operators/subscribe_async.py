@@ -11,10 +11,12 @@ from typing import Any, TypeVar, cast
 
 from reactivex import Observable, abc
 
+from rxfeed.breaker import Breaker
 from rxfeed.failures import Report, Where, stage_of, tell
 from rxfeed.kernels.buffer import Buffer, BufferStats, OnOverflow, check
 from rxfeed.scheduler import Timed
 
+from ._guard import Guarded, GuardStats, check_guard, guarded
 from ._inbox import Inbox
 from ._loop import running_loop
 from ._upstream import scheduler_of
@@ -28,7 +30,9 @@ class AsyncSubscription(abc.DisposableBase):
     def __init__(
         self, on_next: Callable[[Any], Awaitable[object]], on_error: Callable[[Exception], object] | None,
         on_completed: Callable[[], object] | None, *, stage: str, report: Report | None, buffer: Buffer[Any],
+        guard: Guarded | None = None,
     ) -> None:  # fmt: skip
+        self._guard, on_next = guard, guard.handle_async if guard is not None else on_next
         self._on_next, self._on_error, self._on_completed = on_next, on_error, on_completed
         self._stage, self._report, self._buffer = stage, report, buffer
         self._loop = running_loop("subscribe_async")
@@ -41,6 +45,11 @@ class AsyncSubscription(abc.DisposableBase):
     def stats(self) -> BufferStats:
         """Elements, and ticks, by what became of them: received = emitted + dropped + pending."""
         return self._buffer.stats
+
+    @property
+    def guarded(self) -> GuardStats | None:
+        """What became of the elements that were taken from the backlog, where there is a `guard`."""
+        return self._guard.stats if self._guard is not None else None
 
     @property
     def is_disposed(self) -> bool:
@@ -131,6 +140,8 @@ def subscribe_async(
     on_completed: Callable[[], object] | None = None,
     name: str | None = None,
     report: Report | None = None,
+    guard: Breaker | None = None,
+    fallback: Callable[[T], object] | None = None,
     scheduler: Timed = None,
 ) -> Callable[[Observable[T]], AsyncSubscription]:
     """Await a handler for each element, one after another, at the end of a pipeline.
@@ -152,6 +163,10 @@ def subscribe_async(
         on_completed: likewise when the stream has completed.
         name: what the failure and the task call this stage; by default the handler's qualified name.
         report: called with the `rxfeed.Failure`; by default it is one error record of loguru.
+        guard: a `Breaker`, by default none: a raise is then counted and told, and the subscription goes on; when the breaker
+            opens, the handler is cut off, and tried again after the open wait. `guarded` of what this returns counts.
+        fallback: called, and awaited if it can be, with the elements for which the handler is cut off; without it they are
+            dropped.
         scheduler: handed to the source with the subscription; a clock will do.
 
     Returns:
@@ -159,21 +174,27 @@ def subscribe_async(
         the handler's; nothing after completion and `dispose`.
 
     Raises:
-        TypeError: the handler cannot be called.
-        ValueError: a capacity below 1, an unknown policy, or "block", since a source that pushes cannot wait.
+        TypeError: the handler cannot be called; a guard that is no breaker.
+        ValueError: a capacity below 1, an unknown policy, or "block", since a source that pushes cannot wait; a fallback
+            without a guard.
         RuntimeError: no asyncio loop runs (when it is subscribed).
 
-    Ends: with the source, behind the backlog, or with the first failure. Disposing cancels the handler where it awaits.
+    Ends: with the source, behind the backlog, or with the first failure that is not guarded against. Disposing cancels the
+    handler where it awaits.
     Drops: what overflows, by policy, and the backlog when it is disposed of or the handler fails; `stats` counts both.
     Clock: none; the asyncio loop's own time, to give way to others after 2 ms of elements that were there already.
     """
     check(capacity, overflow)
+    check_guard(guard, fallback)
     if not callable(handler):
         raise TypeError(f"handler must be an async function, got {type(handler).__name__}")
     stage, given = name if name is not None else stage_of(handler), scheduler_of(scheduler)
 
     def end(source: Observable[T]) -> AsyncSubscription:
         buffer = Buffer[Any](capacity, overflow)
-        return AsyncSubscription(handler, on_error, on_completed, stage=stage, report=report, buffer=buffer).open(source, given)
+        guards = guarded(handler, guard, fallback, stage=stage, report=report)
+        return AsyncSubscription(
+            handler, on_error, on_completed, stage=stage, report=report, buffer=buffer, guard=guards
+        ).open(source, given)  # fmt: skip
 
     return end

@@ -13,6 +13,8 @@ from reactivex.abc import DisposableBase
 import rxfeed
 from rxfeed import Bar, Book, Depth, Frame, Quote, Tick, by
 from rxfeed import operators as ops
+from rxfeed.attempts import AttemptPolicy
+from rxfeed.breaker import Breaker, BreakerChanged
 
 
 def rows() -> None:
@@ -58,6 +60,8 @@ def flow() -> None:
     assert_type(ticks.pipe(ops.meter("raw"), rxo.map(lambda tick: tick.price), ops.checkpoint("prices")), Observable[float])
     assert_type(ticks.pipe(ops.retry(wait="1s"), ops.restart(wait=2), ops.validate(), ops.bars("1m")), Observable[Bar])
     assert_type(frames.pipe(ops.retry(), ops.each(), rxo.map(lambda tick: tick.price)), Observable[float])
+    feed = Breaker("feed")
+    assert_type(ticks.pipe(ops.circuit_breaker(feed, fallback=ticks), ops.retry(), ops.bars("1m")), Observable[Bar])
     # Two meters on two types in one pipe are more than pyright can tell apart.
     assert_type(ticks.pipe(ops.meter("raw"), ops.bars("1m")).pipe(ops.meter("bars")), Observable[Bar])
     assert_type(ticks.pipe(ops.resubscribe_on(never()), ops.bars("1m")), Observable[Bar])
@@ -114,3 +118,11 @@ async def ends() -> None:
     assert_type(ops.from_async_iter(prices), Observable[float])
     assert_type(ops.from_async_iter(prices()), Observable[float])
     assert_type(ops.from_async_iter(prices).pipe(rxo.map(lambda price: price > 1)), Observable[bool])
+
+
+def policies() -> None:
+    breaker = Breaker("feed")
+    policy: AttemptPolicy = breaker
+    assert_type(policy.delay(), float)
+    assert_type(breaker.events.pipe(rxo.map(lambda event: event.reason)), Observable[str])
+    assert_type(breaker.events.pipe(rxo.filter(lambda event: event.was == "open")), Observable[BreakerChanged])

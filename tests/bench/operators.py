@@ -16,6 +16,7 @@ from reactivex.subject import Subject
 
 import rxfeed
 from rxfeed import Frame, Tick, operators
+from rxfeed.breaker import Breaker
 from tests.bench.market import DENSE, SESSION, SYMBOLS, TIMEFRAMES
 from tests.bench.measure import spent, take_turns
 from tests.bench.peers import nothing
@@ -159,6 +160,7 @@ ENTRIES: Mapping[str, Entry] = {
     "bars": through(lambda: ops.bars(*TIMEFRAMES, session=SESSION), most=None),
     "batch": through(lambda: ops.batch(FRAME)),
     "checkpoint": through(lambda: ops.checkpoint("stage")),
+    "circuit_breaker": through(lambda: ops.circuit_breaker(Breaker("feed", clock=_clock())), most=200.0),
     "collect": through(lambda: ops.collect()),
     "dedupe": through(lambda: ops.dedupe("seq")),
     "detect_gaps": through(lambda: ops.detect_gaps(sequence=True, silence="1h", session=SESSION), "numbered"),
@@ -167,8 +169,8 @@ ENTRIES: Mapping[str, Entry] = {
     "latest_quote": through(lambda: ops.latest_quote(), "quotes"),
     "meter": through(lambda: ops.meter("stage")),
     "order_book": through(lambda: ops.order_book(every="1s"), "depth"),
-    "restart": through(lambda: ops.restart(scheduler=_clock())),
-    "retry": through(lambda: ops.retry(scheduler=_clock())),
+    "restart": through(lambda: ops.restart(scheduler=_clock()), most=200.0),
+    "retry": through(lambda: ops.retry(scheduler=_clock()), most=200.0),
     "sample_every": through(lambda: ops.sample_every("1s", scheduler=_clock())),
     "share_latest": through(lambda: ops.share_latest()),
     "subscribe": Entry(partial(_push, lambda source: source.pipe(ops.subscribe(nothing)) and None), bare),
