@@ -1,5 +1,6 @@
 """The operators: `from rxfeed import operators as ops`."""
 
+from .backpressure import backpressure
 from .bars import bars
 from .batch import batch
 from .checkpoint import checkpoint
@@ -27,6 +28,7 @@ from .validate import validate
 from .where import where
 
 __all__ = [
+    "backpressure",
     "bars",
     "batch",
     "checkpoint",

@@ -10,6 +10,7 @@ from typing import Any, Final, cast
 
 from rxfeed.by import By
 from rxfeed.instrument import Instrument
+from rxfeed.overflow import Blocking, Windowed
 from rxfeed.sessions import Session
 from rxfeed.windows import Windows
 
@@ -58,6 +59,8 @@ def _value(value: Any) -> str:
             return value.__name__
         case By():
             return f"by.{value}"
+        case Windowed() | Blocking():
+            return str(value)
         case Session():
             return repr(value.name)
         case Instrument():

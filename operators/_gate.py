@@ -19,6 +19,7 @@ from rxfeed.model import Bar, Depth, Quote, Tick
 from rxfeed.runs import Run, RunObservable, RunObserver
 
 from ._call import Called
+from ._degraded import passed_on, refuse_partials
 from ._sink import Sink
 from ._turns import Act, Turns
 
@@ -50,7 +51,8 @@ class Gate(Called, ABC, Generic[K, Told]):
             kernel = self._newest = self._make()
             return self._subscribe(source, observer, scheduler, kernel)
 
-        return RunObservable(subscribe)
+        refuse_partials(source, self.name, "single elements cannot be told in them; put it in front of the boundary")
+        return passed_on(RunObservable(subscribe), source)
 
     @abstractmethod
     def _quick(self, kernel: K) -> Mapping[type[Any], Quick]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-_LONGEST: Final = 0.002
+LONGEST: Final = 0.002
 """Seconds of the loop's time that one of our tasks runs before it gives way, so that sockets are read and timers kept."""
-_MOST: Final = 4_096
+MOST: Final = 4_096
 """Elements likewise: in a simulated loop time stands still while a task runs."""
 
 
@@ -38,8 +38,8 @@ class Fair:
 
     def begin(self) -> None:
         """Count anew, since the task has really waited."""
-        self._left = _MOST
-        self._until = self._loop.time() + _LONGEST
+        self._left = MOST
+        self._until = self._loop.time() + LONGEST
 
     def spent(self) -> bool:
         """Whether it is the others' turn."""

@@ -15,6 +15,7 @@ from rxfeed.scheduler import Timed, clock_of, own_clock
 from rxfeed.times import FOREVER, Duration, nanoseconds
 
 from ._call import Called
+from ._degraded import passed_on
 from ._turns import Turns
 
 T = TypeVar("T")
@@ -47,7 +48,7 @@ class Newest(Called):
             kernel = self._newest = self._make()
             return _subscribe(source, observer, scheduler, kernel, clock)
 
-        return Observable(subscribe)
+        return passed_on(Observable(subscribe), source)
 
 
 def _subscribe(

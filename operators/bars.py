@@ -24,6 +24,7 @@ from rxfeed.windows import Anchor, Windows
 from ._bars_settings import Settings
 from ._bars_shell import Made
 from ._call import call
+from ._degraded import fitting, refuse_partials
 from ._sink import sink
 
 Out = TypeVar("Out", Bar, Frame[Bar])
@@ -63,6 +64,7 @@ class Bars(Made[BarsKernel], Generic[Out]):
     def __call__(
         self, source: Observable[Tick] | Observable[Frame[Tick]] | Observable[Bar] | Observable[Any]
     ) -> Observable[Out]:
+        fitting(source, self._windows, self._newest.plan.own_sessions)
         return self._subscribed(source)
 
 
@@ -89,6 +91,7 @@ class ByBars(Made[ByKernel], Generic[Out]):
         return self._newest.rejected
 
     def __call__(self, source: Observable[Tick] | Observable[Frame[Tick]] | Observable[Any]) -> Observable[Out]:
+        refuse_partials(source, "bars(by=...)", "they do not say which of their ticks reached the threshold")
         return self._subscribed(source)
 
 

@@ -14,6 +14,7 @@ from rxfeed.model import Bar, Depth, Quote, Tick
 from rxfeed.scheduler import Timed, clock_of, own_clock
 from rxfeed.times import Duration, nanoseconds
 
+from ._degraded import refuse_partials
 from ._turns import Turns
 
 T = TypeVar("T", Tick, Quote, Depth, Bar)
@@ -50,6 +51,8 @@ def batch(
         raise ValueError(f"period must be more than 0, got {period!r}")
 
     def operator(source: Observable[T]) -> Observable[Frame[T]]:
+        refuse_partials(source, "batch", "a frame holds rows of one kind")
+
         def subscribe(observer: abc.ObserverBase[Frame[T]], subscriber: abc.SchedulerBase | None = None) -> abc.DisposableBase:
             clock: Clock | None = clock_of(scheduler) or own_clock(subscriber)
             if wait is not None and clock is None:

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from reactivex import Observable, abc
 
+from ._degraded import passed_on
 from ._names import checked
 
 T = TypeVar("T")
@@ -77,6 +78,6 @@ def checkpoint(name: str) -> Callable[[Observable[T]], Observable[T]]:
                 note(error)
                 raise
 
-        return Observable(subscribe)
+        return passed_on(Observable(subscribe), source)
 
     return operator

@@ -13,6 +13,7 @@ from rxfeed.frame import SCHEMAS, Frame, is_frame, name_of
 from rxfeed.model import Bar, Depth, Quote, Tick
 
 from ._call import Called, call
+from ._degraded import refuse_partials
 from ._turns import Turns
 
 T = TypeVar("T", Tick, Quote, Depth, Bar)
@@ -49,6 +50,8 @@ class Collect(Called):
     @overload
     def __call__(self, source: Observable[T]) -> Observable[Frame[T]]: ...
     def __call__(self, source: Observable[Any]) -> Observable[Any]:
+        refuse_partials(source, "collect", "a frame holds rows of one kind")
+
         def subscribe(observer: abc.ObserverBase[Any], scheduler: abc.SchedulerBase | None = None) -> abc.DisposableBase:
             table = self._newest = _Table(self._kind, self._limit)
             turns = Turns(observer, table.clear)

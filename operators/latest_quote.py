@@ -14,6 +14,7 @@ from rxfeed.kernels.quotes import FIELDS, QuotesKernel, QuoteStats
 from rxfeed.model import Quote
 
 from ._call import Called, call
+from ._degraded import refuse_losses, refuse_partials
 from ._turns import Turns
 
 Q = TypeVar("Q", Quote, Frame[Quote])
@@ -33,6 +34,10 @@ class LatestQuote(Called):
         return self._newest.stats
 
     def __call__(self, source: Observable[Q]) -> Observable[Q]:
+        why = "it must miss no change of a quote; put it in front of the boundary"
+        refuse_partials(source, "latest_quote", why)
+        refuse_losses(source, "latest_quote", why)
+
         def subscribe(observer: abc.ObserverBase[Q], scheduler: abc.SchedulerBase | None = None) -> abc.DisposableBase:
             kernel = self._newest = self._make()
             return _subscribe(source, observer, scheduler, kernel)

@@ -16,6 +16,7 @@ from rxfeed.scheduler import Timed, clock_of, own_clock
 from rxfeed.times import Duration, nanoseconds
 
 from ._call import Called, call
+from ._degraded import passed_on
 from ._names import checked
 
 T = TypeVar("T")
@@ -42,7 +43,7 @@ class Meter(Called):
             on_next = _on_next(kernel, clock, observer)
             return source.subscribe(on_next, observer.on_error, observer.on_completed, scheduler=scheduler)
 
-        return Observable(subscribe)
+        return passed_on(Observable(subscribe), source)
 
 
 def _on_next(kernel: MeterKernel, clock: Clock | None, observer: abc.ObserverBase[T]) -> Callable[[T], None]:

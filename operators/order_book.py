@@ -19,6 +19,7 @@ from rxfeed.scheduler import Timed, clock_of, own_clock
 from rxfeed.times import FOREVER, Duration, nanoseconds
 
 from ._call import Called, call
+from ._degraded import refuse_losses, refuse_partials
 from ._sink import Sink, sink
 from ._turns import Turns
 
@@ -47,6 +48,9 @@ class OrderBook(Called):
             kernel = self._newest = self._make(clock)
             return _subscribe(source, observer, scheduler, clock, kernel, self._faults)
 
+        why = "it must miss no change of a book; put it in front of the boundary"
+        refuse_partials(source, "order_book", why)
+        refuse_losses(source, "order_book", why)
         return Observable(subscribe)
 
 

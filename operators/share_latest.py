@@ -12,6 +12,7 @@ from rxfeed.kernels.keys import Key, KeyOf, key_of
 
 from ._call import Called, call
 from ._connection import Connection, ShareStats
+from ._degraded import passed_on
 
 T = TypeVar("T")
 
@@ -45,7 +46,7 @@ class ShareLatest(Called):
             connection.connect(source, scheduler)
             return place
 
-        return Observable(subscribe)
+        return passed_on(Observable(subscribe), source)
 
 
 def share_latest(*, key: Key = None, capacity: int = 4_096) -> ShareLatest:

@@ -11,6 +11,8 @@ from reactivex import Observable, abc
 from rxfeed.frame import Frame, is_frame
 from rxfeed.model import Bar, Depth, Quote, Tick
 
+from ._degraded import passed_on
+
 T = TypeVar("T")
 F = TypeVar("F", Tick, Quote, Depth, Bar)
 
@@ -64,6 +66,6 @@ def where(condition: Any) -> Callable[[Observable[Any]], Observable[Any]]:
 
             return source.subscribe(on_next, observer.on_error, observer.on_completed, scheduler=scheduler)
 
-        return Observable(subscribe)
+        return passed_on(Observable(subscribe), source)
 
     return operator

@@ -222,3 +222,40 @@ class LimitsFixed(Event, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         return f"limits stay as they are, since memory cannot be looked at: {self.text}"
+class Pressed(Event, frozen=True, kw_only=True):
+    """A boundary is nearly full: its consumer takes less than comes."""
+
+    stage: str
+    """What the boundary is called."""
+    pending: int
+    """What waits, of `capacity`."""
+    capacity: int
+
+    def __str__(self) -> str:
+        return f"{self.stage} is nearly full: {self.pending:,} of {self.capacity:,} wait"
+
+
+class Overflowed(Event, frozen=True, kw_only=True):
+    """A boundary was full and has begun to do what its policy says. Told once, until it is `Relieved`."""
+
+    stage: str
+    policy: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.stage} is full ({self.policy}): {self.text}"
+
+
+class Relieved(Event, frozen=True, kw_only=True):
+    """A boundary that was nearly full, or full, has room again."""
+
+    stage: str
+    conflated: int
+    """Ticks that went out merged since it was `Pressed`."""
+    dropped: int
+    """Ticks that were lost since then."""
+
+    def __str__(self) -> str:
+        lost = f"{self.dropped:,} ticks were lost" if self.dropped else "nothing was lost"
+        merged = f", {self.conflated:,} went out merged" if self.conflated else ""
+        return f"{self.stage} has room again: {lost}{merged}"

@@ -126,6 +126,10 @@ def _to_async_iter(source: Subject[Any]) -> object:
     return asyncio.create_task(consume())
 
 
+def _backpressure(source: Subject[Any]) -> None:
+    source.pipe(ops.backpressure()).subscribe(nothing)
+
+
 async def _handler(_: object) -> None:
     pass
 
@@ -157,6 +161,7 @@ def _clock() -> Any:
 
 
 ENTRIES: Mapping[str, Entry] = {
+    "backpressure": Entry(partial(_push_async, _backpressure), bare_async),
     "bars": through(lambda: ops.bars(*TIMEFRAMES, session=SESSION), most=None),
     "batch": through(lambda: ops.batch(FRAME)),
     "checkpoint": through(lambda: ops.checkpoint("stage")),

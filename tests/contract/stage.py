@@ -179,7 +179,8 @@ class Stage:
                 witness.on_next(tick)
 
         taker = RunObserver(witness.on_next, on_run, witness.on_error, witness.on_completed)
-        witness.subscription = taker.to(self.built, self.scheduler)
+        witness.subscription = self.world.call(taker.to, self.built, self.scheduler)
+        self.world.pump()
         return witness
 
     def do(self, *steps: Step, to: int | None = None) -> None:

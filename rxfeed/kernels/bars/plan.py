@@ -9,6 +9,7 @@ import numpy as np
 
 from rxfeed.kernels.bars.parts import Ints
 from rxfeed.model import Reject
+from rxfeed.sessions import Session
 from rxfeed.times import FOREVER, SECOND
 from rxfeed.windows import Grid, Level, Windows
 
@@ -46,6 +47,11 @@ class Plan:
         self._grids = [_grids(own, levels) for own in numbers]
         self.sessions = tuple(own.session for own in numbers)
         self.one_session = len(self._grids) == 1
+
+    @property
+    def own_sessions(self) -> dict[str, Session]:
+        """The session of each symbol that has its own."""
+        return {symbol: self.sessions[number] for symbol, number in self._session.items()}
 
     def session_number(self, symbol: str) -> int:
         """Which of the plan's sessions a symbol trades in; 0 is the default."""
