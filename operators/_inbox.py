@@ -8,8 +8,12 @@ from typing import Generic, TypeVar
 from reactivex import Observable, abc
 
 from rxfeed.kernels.buffer import Buffer, BufferStats
+from rxfeed.kernels.pressure.backlog import PressureStats
+from rxfeed.kernels.pressure.ends import OneByOne
+from rxfeed.overflow import Blocking, Overflowing
 
 from ._loop import Fair, running_loop
+from ._reading import Reading
 from ._upstream import Upstream
 
 T = TypeVar("T")
@@ -21,13 +25,18 @@ class Inbox(Generic[T]):
     Args:
         buffer: what waits.
         who: the operator, for error texts.
+        overflow: the policy, which may have the source stop reading.
+        capacity: likewise.
     """
 
-    __slots__ = ("_buffer", "_ended", "_error", "_fair", "_loop", "_upstream", "_waiter")
+    __slots__ = ("_buffer", "_ended", "_error", "_fair", "_loop", "_reading", "_upstream", "_waiter")
 
-    def __init__(self, buffer: Buffer[T], who: str) -> None:
+    def __init__(self, buffer: Buffer[T] | OneByOne[T], who: str, overflow: Overflowing = "error", capacity: int = 1) -> None:
         self._buffer = buffer
         self._loop = running_loop(who)
+        self._reading: Reading | None = None
+        if isinstance(overflow, Blocking):
+            self._reading = Reading(overflow, capacity, self._loop, lambda: None)
         self._fair = Fair(self._loop)
         self._upstream = Upstream()
         self._waiter: asyncio.Future[None] | None = None
@@ -35,7 +44,7 @@ class Inbox(Generic[T]):
         self._error: Exception | None = None
 
     @property
-    def stats(self) -> BufferStats:
+    def stats(self) -> BufferStats | PressureStats:
         return self._buffer.stats
 
     def open(self, source: Observable[T], scheduler: abc.SchedulerBase | None) -> None:
@@ -67,12 +76,27 @@ class Inbox(Generic[T]):
             finally:
                 self._waiter = None
             self._fair.begin()
-        return self._buffer.take()
+        element = self._buffer.take()
+        if self._reading is not None:
+            self._reading.less(self._load)
+        return element
+
+    @property
+    def _load(self) -> int:
+        return self._buffer.load if isinstance(self._buffer, OneByOne) else len(self._buffer)
 
     def _on_next(self, element: T) -> None:
         if self._ended:
             return
-        if not self._buffer.put(element):
+        try:
+            taken = self._buffer.put(element)
+        except Exception as error:  # an element that the policy cannot take
+            self._end(error)
+            self._upstream.close()
+            return
+        if self._reading is not None:
+            self._reading.more(self._load)
+        if not taken:
             self._end(self._buffer.error())
             self._upstream.close()
         elif self._waiter is not None:
@@ -82,6 +106,8 @@ class Inbox(Generic[T]):
         if not self._ended:
             self._ended = True
             self._error = error
+            if self._reading is not None:
+                self._reading.close()
         self._wake()
 
     def _wake(self) -> None:

@@ -13,7 +13,10 @@ from reactivex import Observable, abc
 
 from rxfeed.breaker import Breaker
 from rxfeed.failures import Report, Where, stage_of, tell
-from rxfeed.kernels.buffer import Buffer, BufferStats, OnOverflow, check
+from rxfeed.kernels.buffer import BufferStats
+from rxfeed.kernels.pressure.backlog import PressureStats
+from rxfeed.kernels.pressure.ends import check_end, waiting
+from rxfeed.overflow import Overflowing
 from rxfeed.scheduler import Timed
 
 from ._guard import Guarded, GuardStats, check_guard, guarded
@@ -29,21 +32,21 @@ class AsyncSubscription(abc.DisposableBase):
 
     def __init__(
         self, on_next: Callable[[Any], Awaitable[object]], on_error: Callable[[Exception], object] | None,
-        on_completed: Callable[[], object] | None, *, stage: str, report: Report | None, buffer: Buffer[Any],
-        guard: Guarded | None = None,
+        on_completed: Callable[[], object] | None, *, stage: str, report: Report | None, capacity: int,
+        overflow: Overflowing, guard: Guarded | None = None,
     ) -> None:  # fmt: skip
         self._guard, on_next = guard, guard.handle_async if guard is not None else on_next
         self._on_next, self._on_error, self._on_completed = on_next, on_error, on_completed
-        self._stage, self._report, self._buffer = stage, report, buffer
+        self._stage, self._report, self._buffer = stage, report, waiting(capacity, overflow)
         self._loop = running_loop("subscribe_async")
-        self._inbox = Inbox(buffer, "subscribe_async")
+        self._inbox = Inbox(self._buffer, "subscribe_async", overflow, capacity)
         self._disposed = self._handling = False
         self._task = self._loop.create_task(self._run(), name=f"rxfeed subscribe_async {stage}")
         self._task.add_done_callback(self._done)
 
     @property
-    def stats(self) -> BufferStats:
-        """Elements, and ticks, by what became of them: received = emitted + dropped + pending."""
+    def stats(self) -> BufferStats | PressureStats:
+        """Elements, or ticks, by what became of them: received = emitted + dropped + pending (and + conflated)."""
         return self._buffer.stats
 
     @property
@@ -135,7 +138,7 @@ def subscribe_async(
     handler: Callable[[T], Awaitable[object]],
     *,
     capacity: int = 1024,
-    overflow: OnOverflow = "error",
+    overflow: Overflowing = "error",
     on_error: Callable[[Exception], object] | None = None,
     on_completed: Callable[[], object] | None = None,
     name: str | None = None,
@@ -159,6 +162,8 @@ def subscribe_async(
             the handler runs, so give it a capacity for all of it (nothing is reserved), or a `speed` it keeps up with.
         overflow: what an element meets when `capacity` wait. "error": the backlog is handled, then the stream has failed
             with `Overflow`. "drop_oldest" and "drop_latest" lose the oldest or the new one. "latest": only the newest waits.
+            Or "newest" of bars, or `conflate`, `sample` or `block` of `rxfeed.overflow`: then `capacity` counts as that of
+            `backpressure` does, and with `conflate` the handler gets partial bars among the ticks.
         on_error: called, and awaited if it can be, with the error that the stream ends with. Without it that is told.
         on_completed: likewise when the stream has completed.
         name: what the failure and the task call this stage; by default the handler's qualified name.
@@ -175,8 +180,7 @@ def subscribe_async(
 
     Raises:
         TypeError: the handler cannot be called; a guard that is no breaker.
-        ValueError: a capacity below 1, an unknown policy, or "block", since a source that pushes cannot wait; a fallback
-            without a guard.
+        ValueError: a capacity below 1, an unknown policy, or a fallback without a guard.
         RuntimeError: no asyncio loop runs (when it is subscribed).
 
     Ends: with the source, behind the backlog, or with the first failure that is not guarded against. Disposing cancels the
@@ -184,17 +188,17 @@ def subscribe_async(
     Drops: what overflows, by policy, and the backlog when it is disposed of or the handler fails; `stats` counts both.
     Clock: none; the asyncio loop's own time, to give way to others after 2 ms of elements that were there already.
     """
-    check(capacity, overflow)
+    check_end(capacity, overflow)
     check_guard(guard, fallback)
     if not callable(handler):
         raise TypeError(f"handler must be an async function, got {type(handler).__name__}")
     stage, given = name if name is not None else stage_of(handler), scheduler_of(scheduler)
 
     def end(source: Observable[T]) -> AsyncSubscription:
-        buffer = Buffer[Any](capacity, overflow)
         guards = guarded(handler, guard, fallback, stage=stage, report=report)
-        return AsyncSubscription(
-            handler, on_error, on_completed, stage=stage, report=report, buffer=buffer, guard=guards
-        ).open(source, given)  # fmt: skip
+        made = AsyncSubscription(
+            handler, on_error, on_completed, stage=stage, report=report, capacity=capacity, overflow=overflow, guard=guards
+        )
+        return made.open(source, given)
 
     return end

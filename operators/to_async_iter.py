@@ -8,11 +8,15 @@ import asyncio
 import warnings
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar, overload
 
 from reactivex import Observable, abc
 
-from rxfeed.kernels.buffer import Buffer, BufferStats, OnOverflow, check
+from rxfeed.kernels.buffer import Buffer, BufferStats
+from rxfeed.kernels.pressure.backlog import PressureStats
+from rxfeed.kernels.pressure.ends import OneByOne, check_end, waiting
+from rxfeed.model import Bar, Tick
+from rxfeed.overflow import Block, BlockThenConflate, Conflate, Overflowing, Sample, Simple
 from rxfeed.scheduler import Timed
 
 from ._inbox import Inbox
@@ -24,16 +28,20 @@ T = TypeVar("T")
 class AsyncIter(AsyncIterable[T], Generic[T]):
     """What `to_async_iter` returns: one subscription, made when it is first asked for an element or entered."""
 
-    def __init__(self, source: Observable[T], buffer: Buffer[T], scheduler: abc.SchedulerBase | None) -> None:
+    def __init__(
+        self, source: Observable[Any], capacity: int, overflow: Overflowing, scheduler: abc.SchedulerBase | None
+    ) -> None:
         self._source = source
-        self._buffer = buffer
+        self._buffer: Buffer[T] | OneByOne[T] = waiting(capacity, overflow)
+        self._capacity = capacity
+        self._overflow: Overflowing = overflow
         self._scheduler = scheduler
         self._inbox: Inbox[T] | None = None
         self._entered = self._looping = self._waiting = self._closed = False
 
     @property
-    def stats(self) -> BufferStats:
-        """Elements, and ticks, by what became of them: received = emitted + dropped + pending."""
+    def stats(self) -> BufferStats | PressureStats:
+        """Elements, or ticks, by what became of them: received = emitted + dropped + pending (and + conflated)."""
         return self._buffer.stats
 
     def __aiter__(self) -> AsyncIterator[T]:
@@ -94,7 +102,7 @@ class AsyncIter(AsyncIterable[T], Generic[T]):
             self.close()
 
     def _open(self) -> Inbox[T]:
-        inbox = self._inbox = Inbox(self._buffer, "to_async_iter")
+        inbox = self._inbox = Inbox(self._buffer, "to_async_iter", self._overflow, self._capacity)
         inbox.open(self._source, self._scheduler)
         return inbox
 
@@ -114,9 +122,21 @@ class _Loop(AsyncIterator[T], Generic[T]):
         self._of.close()
 
 
+@overload
 def to_async_iter(
-    capacity: int = 1024, overflow: OnOverflow = "error", *, scheduler: Timed = None
-) -> Callable[[Observable[T]], AsyncIter[T]]:
+    capacity: int, overflow: Conflate | BlockThenConflate, *, scheduler: Timed = ...
+) -> Callable[[Observable[Tick]], AsyncIter[Tick | Bar]]: ...
+@overload
+def to_async_iter(
+    *, overflow: Conflate | BlockThenConflate, scheduler: Timed = ...
+) -> Callable[[Observable[Tick]], AsyncIter[Tick | Bar]]: ...
+@overload
+def to_async_iter(
+    capacity: int = ..., overflow: Simple | Sample | Block = ..., *, scheduler: Timed = ...
+) -> Callable[[Observable[T]], AsyncIter[T]]: ...
+def to_async_iter(
+    capacity: int = 1024, overflow: Overflowing = "error", *, scheduler: Timed = None
+) -> Callable[[Observable[Any]], AsyncIter[Any]]:
     """Turn the stream into an async iterator, at the end of a pipeline: `async for bar in ticks.pipe(..., to_async_iter())`.
 
         --a--b--c--|
@@ -131,14 +151,15 @@ def to_async_iter(
         capacity: elements that may wait, 1 or more; a frame is one element. A replay without `speed` emits everything before
             the loop takes anything, so give it a capacity for all of it (nothing is reserved), or a `speed` it keeps up with.
         overflow: what an element meets when `capacity` wait. "error": the backlog still comes, then `Overflow`. "drop_oldest"
-            and "drop_latest" lose the oldest or the new one. "latest": only the newest ever waits.
+            and "drop_latest" lose the oldest or the new one. "latest": only the newest ever waits. Or "newest" of bars, or
+            `conflate`, `sample` or `block` of `rxfeed.overflow`: then `capacity` counts as that of `backpressure` does.
         scheduler: handed to the source with the subscription; a clock will do.
 
     Returns:
         A pipeline's end: from a stream to an async iterator with `aclose()`, `async with` and `stats`.
 
     Raises:
-        ValueError: a capacity below 1, an unknown policy, or "block", since a source that pushes cannot wait.
+        ValueError: a capacity below 1, or an unknown policy.
         RuntimeError: no asyncio loop runs (when it is iterated).
         Overflow: in the loop that iterates.
 
@@ -146,6 +167,6 @@ def to_async_iter(
     Drops: what overflows, by policy, and the backlog when the loop is left; `stats` counts both.
     Clock: none; the asyncio loop's own time, to give way to others after 2 ms of elements that were there already.
     """
-    check(capacity, overflow)
+    check_end(capacity, overflow)
     given = scheduler_of(scheduler)
-    return lambda source: AsyncIter(source, Buffer(capacity, overflow), given)
+    return lambda source: AsyncIter(source, capacity, overflow, given)

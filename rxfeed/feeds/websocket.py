@@ -37,11 +37,12 @@ class Socket:
     while messages wait, so a callback that `call_soon` is asked for runs when the socket is drained.
     """
 
-    __slots__ = ("_name", "_pings", "_sent_pings", "_ws", "max_size", "received_bytes")
+    __slots__ = ("_gate", "_name", "_pings", "_sent_pings", "_ws", "max_size", "received_bytes")
 
     def __init__(self, ws: aiohttp.ClientWebSocketResponse[bool], name: str, max_size: int) -> None:
         self._ws = ws
         self._name: Final = name
+        self._gate: asyncio.Future[None] | None = None
         self._pings: dict[bytes, asyncio.Future[float]] = {}
         self._sent_pings = 0
         self.max_size: Final = max_size
@@ -55,6 +56,25 @@ class Socket:
     def closed(self) -> bool:
         """Whether no more can be sent: it was closed by us or by the server, or was lost."""
         return self._ws.closed
+
+    @property
+    def paused(self) -> bool:
+        """Whether `deliver` reads nothing."""
+        return self._gate is not None
+
+    def pause(self) -> None:
+        """Have `deliver` read nothing more, but for a message that is under way, until `resume`. Again is nothing.
+
+        What the server sends waits in the network's buffers, and then at the server.
+        """
+        if self._gate is None:
+            self._gate = asyncio.get_running_loop().create_future()
+
+    def resume(self) -> None:
+        """Read again."""
+        gate, self._gate = self._gate, None
+        if gate is not None and not gate.done():
+            gate.set_result(None)
 
     async def receive(self) -> bytes:
         """Return the next message, text or binary, undecoded.
@@ -81,6 +101,9 @@ class Socket:
         """
         receive = self._ws.receive
         while True:
+            if self._gate is not None:
+                await self._gate
+                continue
             message = await receive()
             if message.type is _TEXT or message.type is _BINARY:
                 self.received_bytes += len(message.data)

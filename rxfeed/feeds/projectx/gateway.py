@@ -28,6 +28,7 @@ from rxfeed.feeds.transport import Transport
 from rxfeed.frame import Frame
 from rxfeed.model import Bar, Depth, Gap, Quote, Tick, Undecoded
 from rxfeed.sessions import Session
+from rxfeed.valve import Valve
 
 from .accounts import Account, Accounts
 from .contracts import Contract, Contracts
@@ -78,6 +79,7 @@ class Gateway:
         live: the exchange's live data, rather than that of the simulated subscription which most users have.
         rejects: called with what could not be read, until it raises. It is counted in any case.
         tls: whom to trust; by default as aiohttp does.
+        valve: while it is shut the market hub's connection reads nothing; hand it to `overflow.block` too.
 
     Raises:
         CredentialsError: none are given, or half of them, or others can read the file.
@@ -107,6 +109,7 @@ class Gateway:
         live: bool = False,
         rejects: Callable[[Undecoded], object] | None = None,
         tls: ssl.SSLContext | None = None,
+        valve: Valve | None = None,
     ) -> None:
         if credentials is not None and tokens is not None:
             raise ValueError("give credentials or tokens, not both")
@@ -119,6 +122,7 @@ class Gateway:
         self._clock = LiveClock() if clock is None else clock
         self._timing, self._rejects, self._live = timing, rejects, live
         self._undecoded = 0
+        self._valve = valve
         self._tasks = Tasks(f"gateway {self.deployment.name}")
         self._transport = Transport(session, origins=self.deployment.origins, tls=tls)
         self._random = random or Random()  # noqa: S311
@@ -383,7 +387,7 @@ class Gateway:
             connection = await connect(
                 self._transport, url, token=token, place=self.deployment.place, negotiate=self.deployment.negotiate,
                 targets=link.targets, on_calls=link.on_calls, on_garbage=link.on_garbage, on_lost=link.lost,
-                timing=self._timing,
+                timing=self._timing, valve=self._valve if TRADES in kinds else None,
             )  # fmt: skip
         except TokenRefused:
             self._login.forget(token)  # whoever tries again logs in first

@@ -16,6 +16,7 @@ from rxfeed.feeds.addresses import shown
 from rxfeed.feeds.transport import Place, Transport
 from rxfeed.feeds.websocket import Socket
 from rxfeed.secret import Secret, redacted
+from rxfeed.valve import Valve
 
 from .codec import (
     CLOSE,
@@ -89,11 +90,13 @@ class Connection:
         on_calls: Callable[[list[Call]], object],
         on_garbage: Callable[[bytes], object] | None,
         on_lost: Callable[[ConnectionLost], object] | None,
+        valve: Valve | None = None,
     ) -> None:
         self.name: Final = name
         """The hub's address, without its query."""
         self._socket, self._codec, self._timing = socket, codec, timing
         self._on_calls, self._on_garbage, self._on_lost = on_calls, on_garbage, on_lost
+        self._valve = valve
         self._loop = asyncio.get_running_loop()
         self._pending: list[Message] = []
         self._draining = False
@@ -177,6 +180,7 @@ class Connection:
     async def _live(self) -> None:
         """Read and ping until either ends; then hand on what had come, tell of the loss, and close the socket."""
         start = self._loop.create_task
+        leave = self._valve.watch(self._throttle) if self._valve is not None else None
         self._reader = start(self._ended(lambda: self._socket.deliver(self._take)), name=f"rxfeed reader {self.name}")
         self._keeper = start(self._ended(self._keep), name=f"rxfeed pings {self.name}")
         try:
@@ -185,6 +189,8 @@ class Connection:
             self._drain()
         finally:
             self._stop()
+            if leave is not None:
+                leave()
             await asyncio.wait([self._reader, self._keeper, *self._answers])
             lost = self._lost or ConnectionLost(f"the connection to {self.name} was closed by us", "dropped")
             for answer in self._waiting.values():
@@ -209,6 +215,14 @@ class Connection:
             text = f"the connection to {self.name} was given up: {type(error).__name__} when reading"
             self._end(ConnectionLost(text, "protocol"))
 
+    def _throttle(self, shut: bool) -> None:
+        """Read nothing while somebody behind is too full; how long nothing has come is counted from the end of that."""
+        if shut:
+            self._socket.pause()
+        else:
+            self._heard = self._loop.time()
+            self._socket.resume()
+
     def _end(self, lost: ConnectionLost) -> None:
         if self.open:
             self._lost = lost
@@ -223,12 +237,14 @@ class Connection:
         loop, timing = self._loop, self._timing
         pinged = loop.time()
         while True:
+            if self._socket.paused:  # we do not listen, so it cannot be judged
+                self._heard = loop.time()
             dead = self._heard + timing.silence
             due = min(pinged + timing.ping, dead)
             await asyncio.sleep(due - loop.time())
             now = loop.time()
             # Compared as they were added up, so that no rounding makes this turn for nothing.
-            if now >= self._heard + timing.silence and not self._draining:
+            if now >= self._heard + timing.silence and not self._draining and not self._socket.paused:
                 text = f"the connection to {self.name} was silent for {timing.silence:g} s"
                 raise ConnectionLost(text, "silent")
             if now >= pinged + timing.ping:
@@ -322,6 +338,7 @@ async def connect(
     on_lost: Callable[[ConnectionLost], object] | None = None,
     timing: Timing = DEFAULT,
     max_message: int = MAX_MESSAGE,
+    valve: Valve | None = None,
 ) -> Connection:
     """Connect to a hub and shake hands.
 
@@ -337,6 +354,7 @@ async def connect(
         on_lost: called once if the connection ends and `close` was not called; all that had come was handed on before.
         timing: how long things may take.
         max_message: bytes of the longest message that is taken.
+        valve: while it is shut nothing is read, and that nothing comes is no silence. Pings go out all the same.
 
     Raises:
         Unreachable: no connection, or no handshake, in time.
@@ -372,7 +390,8 @@ async def connect(
     if failed is not None:
         raise failed
     connection = Connection(
-        socket, codec, name, timing=timing, on_calls=on_calls, on_garbage=on_garbage, on_lost=on_lost
+        socket, codec, name, timing=timing, on_calls=on_calls, on_garbage=on_garbage, on_lost=on_lost,
+        valve=valve,
     )  # fmt: skip
     connection.start(first)
     return connection

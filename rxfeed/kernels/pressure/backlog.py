@@ -119,7 +119,7 @@ class Backlog(ABC):
     @property
     def stats(self) -> PressureStats:
         """The counts at this moment."""
-        high = max(self._high, min(self.load, self.capacity))
+        high = max(self._high, self.load)
         return PressureStats(self.received, self.emitted, self.conflated, self.dropped, self.pending, high)
 
     @property
@@ -218,7 +218,7 @@ class Backlog(ABC):
 
     def clear(self) -> None:
         """Drop what waits, since nobody will take it. Nobody is told of gaps either."""
-        self._high = max(self._high, min(self.load, self.capacity))
+        self._high = max(self._high, self.load)
         self.dropped += self.pending
         self._forget()
         self._gone = self.received
@@ -309,7 +309,7 @@ class Backlog(ABC):
         near = self.capacity + 1
         if self.alerts and self._told == "relieved":
             near = math.ceil(PRESSED * self.capacity)
-        self._alarm = min(self._gone + near, self.received + BLOCK)
+        self._alarm = self.received + min(near - self.load, BLOCK)
 
 
 def _cut(block: Block, begin: int, end: int) -> Block:

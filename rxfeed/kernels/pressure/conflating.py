@@ -99,7 +99,7 @@ class Conflating(Backlog):
     # --- out
 
     def take(self, most: int, rows: int = 0) -> Block:
-        self._high = max(self._high, min(self.load, self.capacity))
+        self._high = max(self._high, self.load)
         if not self._merged:
             block = self._head(rows if rows and self._frame_next else most)
             self._gone += len(block)

@@ -14,6 +14,7 @@ from rxfeed.feeds.signalr import Connection, Timing
 from rxfeed.feeds.signalr.codec import Codec
 from rxfeed.feeds.transport import Transport
 from rxfeed.testing import Simulation, simulate
+from rxfeed.valve import Valve
 from tests.feeds.signalr.scripted import SILENT, URL, Ear, Peer, Script, connected, hub, talk
 
 TRADE: dict[str, Any] = {"type": 1, "target": "GatewayTrade", "arguments": ["C", []]}
@@ -415,3 +416,63 @@ def test_a_fault_of_our_own_in_reading_is_a_loss_that_says_so() -> None:
     assert (lost.cause, str(lost)) == ("protocol", f"the connection to {URL} was given up: RuntimeError when reading")
     assert len(told) == 1
     assert "never thought of" in told[0]
+
+
+def test_while_the_valve_is_shut_nothing_is_read_and_that_is_no_silence() -> None:
+    valve = Valve()
+
+    async def script(peer: Peer) -> None:
+        await peer.hear()
+        await peer.send({})
+        asyncio.get_running_loop().create_task(peer.until_gone())
+        for _ in range(100):
+            await peer.send(TRADE)
+            await asyncio.sleep(1)
+        await peer.gone.wait()
+
+    async def use(connection: Connection, ear: Ear, peer: Peer, _: Simulation) -> None:
+        await asyncio.sleep(10.5)
+        came = len(ear.drains)
+        assert came >= 10
+        who = object()
+        valve.hold(who)
+        await asyncio.sleep(60)
+        assert len(ear.drains) <= came + 1  # what was under way
+        assert connection.open
+        assert ear.lost == []
+        assert len([said for said in peer.said if said.get("type") == 6]) >= 4  # pings go out all the same
+        valve.release(who)
+        await asyncio.sleep(40)
+        assert sum(map(len, ear.drains)) == 100
+
+    talk(use, script, valve=valve)
+    assert not valve.watched
+
+
+def test_silence_is_counted_from_when_it_reads_again() -> None:
+    valve = Valve()
+
+    async def use(connection: Connection, ear: Ear, peer: Peer, simulation: Simulation) -> None:
+        who = object()
+        await asyncio.sleep(20)
+        valve.hold(who)
+        await asyncio.sleep(15)
+        valve.release(who)
+        lost, at = await ended(connection, ear, peer, simulation)
+        assert lost.cause == "silent"
+        assert at == pytest.approx(65, abs=2.1)
+
+    talk(use, listening, valve=valve)
+
+
+def test_a_connection_that_is_closed_while_the_valve_is_shut_ends_at_once() -> None:
+    valve = Valve()
+
+    async def use(connection: Connection, _: Ear, __: Peer, simulation: Simulation) -> None:
+        valve.hold(valve)
+        await asyncio.sleep(1)
+        await connection.close()
+        assert simulation.loop.time() < 4
+
+    talk(use, listening, valve=valve)
+    assert not valve.watched

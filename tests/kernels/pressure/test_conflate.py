@@ -44,10 +44,10 @@ def tape(random: Random, count: int) -> list[Tick]:
     made: list[Tick] = []
     now = T0
     for seq in range(count):
-        now += random.choice([0, 0, 1, 50, 400]) * SECOND // 1_000
-        if random.random() < 0.01:
+        now += random.choice([0, 0, 1, 5, 40]) * SECOND // 1_000
+        if random.random() < 0.001:
             now += 3_600 * 11 * SECOND
-        time = now - random.choice([0] * 12 + [1, 700, 3_000, 90_000]) * SECOND // 1_000
+        time = now - random.choice([0] * 60 + [1, 700, 3_000, 90_000]) * SECOND // 1_000
         price = float("nan") if random.random() < 0.02 else random.randrange(400, 480) / 4
         made.append(Tick(random.choice("AAB"), time, price, random.randrange(1, 9), random.randrange(3), seq))
     return made
@@ -55,7 +55,7 @@ def tape(random: Random, count: int) -> list[Tick]:
 
 @settings(max_examples=60, deadline=None)
 @given(
-    seed=st.integers(0, 1 << 32), capacity=st.integers(20, 60), horizon=st.sampled_from([0, 1, 2 * SECOND, 600 * SECOND]),
+    seed=st.integers(0, 1 << 32), capacity=st.integers(60, 160), horizon=st.sampled_from([0, 1, 2 * SECOND, 600 * SECOND]),
     how=st.sampled_from(["single", "run", "run", "frame", "twice"]),
 )  # fmt: skip
 def test_bars_are_the_same_as_without_pressure(seed: int, capacity: int, horizon: int, how: str) -> None:
@@ -85,7 +85,7 @@ def test_bars_are_the_same_as_without_pressure(seed: int, capacity: int, horizon
         for each in (kernel, behind):
             stats = each.stats
             assert stats.received == stats.emitted + stats.conflated + stats.dropped + stats.pending
-            assert stats.high_water <= capacity
+            assert each.load <= stats.high_water <= capacity
     while behind:
         got += behind.take(1_000)
     dropped = kernel.stats.dropped + behind.stats.dropped
@@ -99,16 +99,17 @@ def test_bars_are_the_same_as_without_pressure(seed: int, capacity: int, horizon
 
 
 def test_the_law_is_tried_and_not_only_passed_by() -> None:
-    merged = lost = 0
+    merged = whole = 0
     for seed in range(40):
         random = Random(seed)
-        kernel = backlog(60, overflow.conflate(WINDOWS))
+        kernel = backlog(160, overflow.conflate(WINDOWS))
         kernel.run(tape(random, 500))
         while kernel:
             kernel.take(100)
         merged += kernel.stats.conflated
-        lost += kernel.stats.dropped
+        whole += not kernel.stats.dropped
     assert merged > 4_000
+    assert whole > 20
 
 
 def held(kernel: Backlog) -> list[Any]:
@@ -123,12 +124,12 @@ def test_what_waits_longest_is_merged_and_the_newest_stay_whole() -> None:
     for n in range(20):
         kernel.put(tick(n / 10, 100.0 + n, seq=n))
     got = held(kernel)
-    assert [each.count if isinstance(each, Bar) else each.seq for each in got] == [10, 2, 12, 13, 14, 15, 16, 17, 18, 19]
+    assert [each.count if isinstance(each, Bar) else each.seq for each in got] == [10, 4, 14, 15, 16, 17, 18, 19]
     first = got[0]
     assert (first.timeframe, first.start, first.end) == ("1s", T0, T0 + SECOND)
     assert (first.open, first.high, first.low, first.close, first.volume) == (100, 109, 100, 109, 10)
     assert first.flags == Flag.CONFLATED
-    assert kernel.stats == (20, 8, 12, 0, 0, 8)
+    assert kernel.stats == (20, 6, 14, 0, 0, 8)
 
 
 def test_one_tick_alone_stays_a_tick() -> None:
@@ -174,7 +175,6 @@ def test_what_was_not_handed_on_is_dropped() -> None:
     for n in range(20):
         kernel.put(tick(n / 10, seq=n))
     block = kernel.take(3)
-    assert kernel.stats[:5] == (20, 0, 12, 0, 8) if len(block) == 2 else True
     kernel.unsent(block)
     stats = kernel.stats
     assert stats.received == stats.emitted + stats.conflated + stats.dropped + stats.pending

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from itertools import pairwise
 from random import Random
 from typing import Any
 
@@ -204,7 +205,7 @@ class Sampled(RuleBasedStateMachine):
             made.append(Tick(random.choice("AB"), now, random.randrange(90, 110) / 1, 1, 0, len(self.came) + len(made)))
         self.came += made
         if how == "single":
-            assert all([self.kernel.put(each) for each in made])
+            assert all(self.kernel.put(each) for each in made)
         else:
             assert self.kernel.run(made) if how == "run" else self.kernel.put(Frame.of(made))
 
@@ -269,7 +270,7 @@ def test_the_newest_share_stays_whole_and_the_older_are_thinned_evenly() -> None
     old = [seq for seq in got if seq < 4_700]
     assert 200 < len(old) <= 700
     # No stretch of the older ones is without any.
-    assert max(b - a for a, b in zip(old, old[1:], strict=False)) < 500
+    assert max(b - a for a, b in pairwise(old)) < 500
 
 
 def uncut_all(kernel: Backlog) -> list[Any]:
