@@ -105,8 +105,7 @@ def with_holes(tape: Tape, seed: int) -> Tape:
     at = 0
     last_wanted: list[tuple[int, Hole, Repair]] = []
     n = len(tape.ticks)
-    # A tick more than `horizon` behind is rejected; here none is, so the watermark is that of all that came so far.
-    came: dict[str, list[int]] = {}
+    newest: dict[str, int] = {}
     while at < n and rng.random() < 0.8:
         begin = at + rng.randrange(1, max(2, n // 3))
         end = begin + rng.randrange(0, max(2, n // 4))
@@ -154,9 +153,9 @@ def with_holes(tape: Tape, seed: int) -> Tape:
         tape.events += extra.get(i, [])
         if i not in lost:
             tape.events.append(tick)
-            came.setdefault(tick.symbol, []).append(tick.time)
-            if rng.random() < 0.05:
-                tape.events.append(tick.time)
+            newest[tick.symbol] = max(newest.get(tick.symbol, 0), tick.time)
+            if rng.random() < 0.05:  # not so far that what a gap touches would be past the horizon before it is told
+                tape.events.append(min(tick.time, min(newest.values()) + tape.horizon // 3))
     tape.events += extra.get(n, [])
     if last_wanted:
         # Whatever came too early comes again once its windows are over.
