@@ -61,10 +61,10 @@ class FastLane(FrameLane):
         opened, ticks = self._take(found, ids, levels, mine)
         self.tally.closed += ticks
         self.open = [p.join([old, new]) for old, new in zip(waiting, opened, strict=True)]
-        columns, keep = self._cascade.closed(levels, self._done(less(self.marks, plan.horizon)))
+        columns, keep = self._cascade.closed(levels, self._done(less(self.marks, plan.back)))
         for level, parts in enumerate(keep):
             if parts.size:
-                self.kept.put_chunk(level, parts, less(before, plan.horizon))
+                self.kept.put_chunk(level, parts, less(before, plan.back))
         return columns if columns.size else [], []
 
     def _done(self, passed: Ints) -> Ints:

@@ -325,7 +325,7 @@ class FrameLane:
         At each level there are rows in order, reduced from those that closed one level below, and a few more: what was open,
         and what is late.
         """
-        plan, done = self.plan, less(before, self.plan.horizon)
+        plan, done = self.plan, less(before, self.plan.back)
         limit = np.full(len(self.marks), FOREVER) if finish else less(self.marks, plan.lateness)
         touched = before < self.marks
         for piece in (base, *late):

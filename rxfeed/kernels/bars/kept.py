@@ -41,7 +41,7 @@ class SymbolKept:
         self.name, self.plan = name, plan
         self.bars: list[dict[int, Bar]] = [{} for _ in plan.names]
         self.due = [-FOREVER] * len(plan.names)
-        self.horizon = plan.horizon
+        self.horizon = plan.back
         self.pins: list[Spans] | None = None
         """By level, the stretches whose bars stay."""
 
@@ -206,7 +206,7 @@ class Kept:
         for level, bar in self._all():
             key = level, bar.symbol
             if key not in needed:
-                needed[key], _ = self._plan.needed(bar.symbol, level, watermarks[bar.symbol] - self._plan.horizon)
+                needed[key], _ = self._plan.needed(bar.symbol, level, watermarks[bar.symbol] - self._plan.back)
             pins = self.symbol(bar.symbol).pins
             if bar.end > needed[key] or (pins is not None and touches(pins[level], bar.start, bar.end - 1)):
                 yield level, bar

@@ -42,6 +42,8 @@ class Plan:
         """The level that alone is merged from the finest; 0 if there are more or none."""
         self.lateness = lateness
         self.horizon = horizon
+        self.back = max(horizon, lateness) if mends else horizon
+        """How far behind the watermark bars may still change, by late ticks or since a gap is told."""
         numbers: dict[Windows, int] = {windows: 0}
         self._session = {symbol: numbers.setdefault(own, len(numbers)) for symbol, own in sessions.items()}
         self._grids = [_grids(own, levels) for own in numbers]

@@ -79,7 +79,7 @@ class Wound:
 
     def is_final(self, level: int, bar: Bar, mark: int) -> bool:
         """Whether a window has been let go: what it was is not known any more."""
-        since, _ = self.plan.needed(self.name, level, mark - self.plan.horizon)
+        since, _ = self.plan.needed(self.name, level, mark - self.plan.back)
         return bar.start < since and not touches(self.pins[level], bar.start, bar.end - 1)
 
     def has_all(self, start: int, end: int) -> bool:
@@ -170,10 +170,10 @@ class Wound:
     # --- gaps and history
 
     def begin(self, began: int, mark: int) -> None:
-        """Note when the stream began: what was before in the same windows is missing."""
+        """Note when the stream began: whatever was before is missing."""
         self.began = True
         for level in range(len(self.plan.names)):
-            first = max(self.edge(level, began), self._final(level, mark))
+            first = self._final(level, mark)
             if first < began:
                 self._open(level, first, began - 1)
         self.pin()
@@ -230,7 +230,7 @@ class Wound:
 
     def _final(self, level: int, mark: int) -> int:
         """From when on windows may still change by what is new: those that end within the horizon."""
-        done = mark - self.plan.horizon
+        done = mark - self.plan.back
         found = self.window(level, done)
         return done if found is None else found[0].start
 
@@ -252,8 +252,8 @@ class Wound:
 
     def let_go(self, mark: int) -> None:
         """Forget what no longer matters: windows that nothing can change, and gaps that have waited too long."""
-        self.due = mark + max(self.plan.horizon // 8, NANOSECONDS["s"])
-        given_up = mark - max(self.plan.horizon, WAIT)
+        self.due = mark + max(self.plan.back // 8, NANOSECONDS["s"])
+        given_up = mark - max(self.plan.back, WAIT)
         for level in range(len(self.plan.names)):
             low = self.edge(level, given_up)
             self.open[level] = [(first, last) for first, last in self.open[level] if last >= low]
@@ -261,7 +261,7 @@ class Wound:
                 lows[level] = max(lows[level], low)
         self.pin()
         for level, pins in enumerate(self.pins):
-            since, _ = self.plan.needed(self.name, level, mark - self.plan.horizon)
+            since, _ = self.plan.needed(self.name, level, mark - self.plan.back)
             self.mended[level] = [s for s in self.mended[level] if s[1] >= since or touches(pins, *s)]
             for bars in (self.history[level], self.told[level]):
                 for bar in [b for b in bars.values() if self.is_final(level, b, mark)]:
