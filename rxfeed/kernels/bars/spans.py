@@ -48,7 +48,7 @@ def without(spans: Spans, others: Spans) -> Spans:
 
 def within(spans: Spans, first: int, last: int) -> Spans:
     """Return what of `spans` lies in `[first, last]`."""
-    return [(max(lo, first), min(hi, last)) for lo, hi in spans if lo <= last and hi >= first]
+    return [(max(lo, first), min(hi, last)) for lo, hi in spans if max(lo, first) <= min(hi, last)]
 
 
 def common(spans: Spans, others: Spans) -> Spans:
