@@ -64,7 +64,7 @@ class Mender:
         """
         _check_gap(gap)
         self._count(gaps=1)
-        out = self._gap(gap)
+        out = self._gap(gap, ends=True)
         self._forget(gap.symbol)
         return self._shown(out)
 
@@ -77,7 +77,7 @@ class Mender:
         _check_gap(repair.gap)
         level = self._check(repair)
         symbol = repair.gap.symbol
-        told = self._gap(repair.gap)
+        told = self._gap(repair.gap, ends=False)
         wound, mark = self.wounds[symbol], self._mark_of(symbol)
         taken, history = self._taken(wound, level, repair, mark)
         self._count(repaired=len(history))
@@ -143,12 +143,12 @@ class Mender:
 
     # --- how
 
-    def _gap(self, gap: Gap) -> list[Told]:
+    def _gap(self, gap: Gap, *, ends: bool) -> list[Told]:
         wound = self.wounds.get(gap.symbol)
         if wound is None:
             wound = self.wounds[gap.symbol] = Wound(gap.symbol, self.plan, self.kept)
         self._begin(wound)
-        return wound.gap(gap.start, gap.end, self._mark_of(gap.symbol))
+        return wound.gap(gap.start, gap.end, self._mark_of(gap.symbol), ends=ends)
 
     def _begin(self, wound: Wound) -> None:
         if not wound.began and self.tally.began is not None:

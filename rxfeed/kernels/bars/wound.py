@@ -178,19 +178,23 @@ class Wound:
                 self._open(level, first, began - 1)
         self.pin()
 
-    def gap(self, start: int, end: int, mark: int) -> list[Told]:
-        """Note that ticks between `start` and `end` may be missing; return the closed bars that this changes."""
+    def gap(self, start: int, end: int, mark: int, *, ends: bool = True) -> list[Told]:
+        """Note that ticks between `start` and `end` may be missing; return the closed bars that this changes.
+
+        With `ends` it is the end of the one that lasts since `start`, if there is one.
+        """
         since = [max(start, self._final(level, mark)) for level in range(len(self.plan.names))]
-        was, before = self.ongoing.get(start), list[Told]()
+        was, before = self.ongoing.get(start) if ends else None, list[Told]()
         if end == FOREVER:
-            if was is not None:
+            if start in self.ongoing:
                 return []
             if len(self.ongoing) == MOST_ONGOING:  # the oldest is taken to end here, until it comes again with its end
                 oldest = min(self.ongoing)
                 before = self.gap(oldest, max(oldest, mark), mark)
             self.ongoing[start] = since
         else:
-            since = self.ongoing.pop(start, since)
+            if was is not None:
+                since = self.ongoing.pop(start)
             for level, low in enumerate(since):
                 if low <= end:
                     self._open(level, low, end)

@@ -119,6 +119,8 @@ def with_holes(tape: Tape, seed: int) -> Tape:
                 continue
             at = max(at, after[0] + 1)
             first = min(tape.ticks[i].time for i in [*gone, before[-1]])
+            if any(hole.symbol == symbol and hole.first == first for hole in tape.holes):
+                continue  # a gap is known by its start
             last = max(first, *(tape.ticks[i].time for i in [*gone, after[0]]))
             levels = [None, 0, 0, 0] + [1] * (len(probe.names) > 1 and probe.names[1] not in ("1d", "1w"))
             hole = Hole(symbol, first, last, rng.choice(levels), frozenset(gone))
@@ -134,12 +136,13 @@ def with_holes(tape: Tape, seed: int) -> Tape:
                 return tape.window(probe.names[0], first).end > marked(place) - tape.horizon
 
             told = after[0] + 1 + rng.randrange(0, 6)
-            if not in_time(min(told, n)) or rng.random() < 0.5:
+            lasts = not in_time(min(told, n)) or rng.random() < 0.5
+            if lasts:
                 extra.setdefault(begin, []).append(Gap(symbol, first, ONGOING, "test"))
             else:
                 told = told if rng.random() < 0.5 else after[0]
             # Else a repair alone tells of it, as soon as it may; it comes again later.
-            by_repair = hole.level is not None and rng.random() < 0.2
+            by_repair = hole.level is not None and not lasts and rng.random() < 0.3
             if not by_repair:
                 extra.setdefault(min(told, n), []).append(gap)
             if hole.level is not None:
