@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
+
+from reactivex import Observable
 
 from rxfeed.clock import Clock
 from rxfeed.frame import Frame
 from rxfeed.kernels.bars.fill import Filler
 from rxfeed.kernels.bars.plan import Tally
-from rxfeed.model import Bar, Reject, Tick
+from rxfeed.model import Bar, Gap, Reject, Repair, Tick
 from rxfeed.runs import Run
 from rxfeed.sessions import Session
 
@@ -65,3 +67,7 @@ class Settings(Generic[K]):
     rejects: Sink[Reject] | None
     frames: bool
     clock: Clock | None
+    beside: tuple[tuple[str, type[Any], Observable[Any]], ...] = ()
+    """What comes beside the ticks: the argument's name, of which type, and from where."""
+    mend: Callable[[K, Gap | Repair], list[Bar]] | None = None
+    """What the kernel makes of it."""

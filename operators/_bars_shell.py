@@ -9,13 +9,15 @@ from reactivex import Observable, abc
 from reactivex.disposable import CompositeDisposable, Disposable
 
 from rxfeed.clock import Timer
-from rxfeed.frame import Frame, is_frame
+from rxfeed.errors import RepairRefused
+from rxfeed.frame import Frame, is_frame, name_of
 from rxfeed.model import Bar, Tick
 from rxfeed.runs import Run, RunObserver
 from rxfeed.scheduler import own_clock
 from rxfeed.times import FOREVER
 
 from ._bars_settings import K, Settings
+from ._beside import Beside
 from ._call import Called
 from ._turns import Turns
 from ._zone_watch import ZoneWatch
@@ -25,8 +27,8 @@ class Shell(Generic[K]):
     """Hands elements and marks to the kernel and its bars to the observer, one after the other."""
 
     __slots__ = (
-        "clock", "filler", "kernel", "mark_end", "mark_timer", "next_update", "scheduler", "seen", "settings", "turns",
-        "update_timer", "watch",
+        "beside", "clock", "filler", "kernel", "mark_end", "mark_timer", "next_update", "scheduler", "seen", "settings",
+        "turns", "update_timer", "watch",
     )  # fmt: skip
 
     def __init__(
@@ -37,17 +39,23 @@ class Shell(Generic[K]):
         kernel.tally.heard = settings.rejects is not None
         self.filler = None if settings.filler is None else settings.filler(kernel)
         self.watch = ZoneWatch(kernel.plan.sessions)
+        self.beside = Beside(settings.call)
         self.turns = Turns(observer, self._stop)
         self.mark_timer: Timer | None = None
         self.mark_end = FOREVER
         self.update_timer: Timer | None = None
         self.next_update = -FOREVER
-        self.seen: dict[tuple[str, str, int], int | None] = {}
+        self.seen: dict[tuple[str, str, int], tuple[Any, ...]] = {}
 
     def run(self, source: Observable[Any]) -> abc.DisposableBase:
         """Subscribe to the source; the disposable ends it and every timer."""
         on_next = self._on_next()
         try:
+            # Before the source: what was lost is told before what comes after.
+            for name, kind, other in self.settings.beside:
+                self.beside.open(
+                    name, other, lambda element, name=name, kind=kind: self._hear(name, kind, element), self.scheduler
+                )
             observer = RunObserver(on_next, self._on_run(on_next), self.turns.fail, self._on_completed)
             upstream = observer.to(source, self.scheduler)
         except BaseException:
@@ -159,6 +167,25 @@ class Shell(Generic[K]):
         """Until where empty windows are to be filled."""
         return {} if self.filler is None else self.kernel.watermarks()
 
+    # --- gaps and history
+
+    def _hear(self, name: str, kind: type[Any], element: Any) -> None:
+        self._step(lambda: self._mended(name, kind, element))
+
+    def _mended(self, name: str, kind: type[Any], element: Any) -> list[Any]:
+        mend = self.settings.mend
+        assert mend is not None
+        try:
+            if not isinstance(element, kind):
+                raise RepairRefused(f"{name} must be of {kind.__name__}, got {name_of(element)}")
+            bars = mend(self.kernel, element)
+        except RepairRefused as error:
+            self.beside.refused(error)  # the ticks are right all the same
+            return []
+        if self.filler is not None:
+            bars = self.filler.mended(bars)
+        return self._out(bars)
+
     # --- updates
 
     def _event_updates(self, time: int | None) -> list[Bar]:
@@ -176,8 +203,9 @@ class Shell(Generic[K]):
     def _changed(self) -> list[Bar]:
         """Snapshots of the open bars that are not as they were at the last time."""
         bars = self.kernel.partials()
-        out = [b for b in bars if self.seen.get(b.identity, -1) != b.count]
-        self.seen = {b.identity: b.count for b in bars}
+        now = {b.identity: (b.count, b.volume, b.flags, b.open, b.high, b.low, b.close) for b in bars}
+        out = [b for b in bars if self.seen.get(b.identity) != now[b.identity]]
+        self.seen = now
         return out
 
     # --- output
@@ -186,7 +214,9 @@ class Shell(Generic[K]):
         """What the observer gets: bars, filled ones among them, and updates, as rows or as a frame."""
         if self.filler is not None:
             bars = self.filler.through(bars, watermarks)
-        bars = bars + updates()
+        return self._out(bars + updates())
+
+    def _out(self, bars: list[Bar]) -> list[Any]:
         self._report()
         if self.settings.frames:
             return [Frame.of(bars)] if bars else []
@@ -246,6 +276,7 @@ class Shell(Generic[K]):
         self.turns.complete(*marked, lambda: self._shaped(self.kernel.finish(), {}, list))
 
     def _stop(self) -> None:
+        self.beside.close()
         for timer in (self.mark_timer, self.update_timer):
             if timer is not None:
                 timer.cancel()

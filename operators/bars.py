@@ -14,8 +14,9 @@ from rxfeed.frame import Frame, is_frame, name_of
 from rxfeed.instrument import Instruments, by_symbol
 from rxfeed.kernels.bars.fill import Filler
 from rxfeed.kernels.bars.kernel import BarsKernel, BarsStats
+from rxfeed.kernels.bars.mend import MendStats
 from rxfeed.kernels.by.kernel import ByKernel, ByStats, no_partials
-from rxfeed.model import Bar, Reject, Tick
+from rxfeed.model import Bar, Gap, Reject, Repair, Tick
 from rxfeed.scheduler import Timed, clock_of
 from rxfeed.sessions import Session
 from rxfeed.times import Duration, nanoseconds
@@ -36,6 +37,8 @@ _REASONS = {
     "fill": "such bars are never empty",
     "horizon": "such bars have no revisions",
     "fast": "only bars of timeframes are compiled",
+    "gaps": "which tick closed such a bar cannot be told once one is missing",
+    "repairs": "history has no such bars",
 }
 
 
@@ -58,8 +61,13 @@ class Bars(Made[BarsKernel], Generic[Out]):
 
     @property
     def rejected(self) -> dict[str, int]:
-        """Rejected ticks by rule: `finite` and `late`."""
+        """Rejected ticks by rule: `finite`, `late` and, in windows that history has told, `repaired`."""
         return self._newest.rejected
+
+    @property
+    def mended(self) -> MendStats:
+        """What became of gaps and of history's bars."""
+        return self._newest.mended
 
     def __call__(
         self, source: Observable[Tick] | Observable[Frame[Tick]] | Observable[Bar] | Observable[Any]
@@ -107,6 +115,8 @@ def bars(
     grace: Duration | None = ...,
     instruments: Instruments = ...,
     rejects: abc.ObserverBase[Reject] | Callable[[Reject], None] | None = ...,
+    gaps: Observable[Gap] | None = ...,
+    repairs: Observable[Repair] | None = ...,
     frames: Literal[False] = ...,
     fast: bool = ...,
     scheduler: Timed = ...,
@@ -123,6 +133,8 @@ def bars(
     grace: Duration | None = ...,
     instruments: Instruments = ...,
     rejects: abc.ObserverBase[Reject] | Callable[[Reject], None] | None = ...,
+    gaps: Observable[Gap] | None = ...,
+    repairs: Observable[Repair] | None = ...,
     frames: Literal[True],
     fast: bool = ...,
     scheduler: Timed = ...,
@@ -165,6 +177,8 @@ def bars(
     grace: Duration | None = "1s",
     instruments: Instruments = None,
     rejects: abc.ObserverBase[Reject] | Callable[[Reject], None] | None = None,
+    gaps: Observable[Gap] | None = None,
+    repairs: Observable[Repair] | None = None,
     frames: bool = False,
     fast: bool = False,
     scheduler: Timed = None,
@@ -194,7 +208,10 @@ def bars(
         grace: with a clock, quiet symbols close too: the watermark is at least the clock's time less this. None: only at
             the end.
         instruments: those with a session of their own use it.
-        rejects: an observer or callable that hears of ticks that are not finite or too late. Never completed.
+        rejects: an observer or callable that hears of ticks that are not finite, too late or in history's bars already, and of
+            bars of history that are not taken. Never completed.
+        gaps: where ticks may be missing: the bars inside are flagged GAP. See below.
+        repairs: what history says about gaps: it replaces the bars inside, flagged REPAIRED.
         frames: whether bars come as frames, one for each element, or 131,072 rows of it, that closes any.
         fast: reduce frames by loops that numba compiles (extra `fast`): the same bars, sooner. They are compiled here, which
             takes some twenty seconds the first time and about one from then on.
@@ -207,11 +224,22 @@ def bars(
 
     Raises:
         ValueError: a timeframe, session, anchor or duration that is not allowed; both timeframes and `by`, or neither;
-            `anchor`, `fill` or `horizon` with `by`.
+            `anchor`, `fill`, `horizon`, `gaps` or `repairs` with `by`.
+        TypeError: `gaps` or `repairs` that is no observable.
         ImportError: `fast` without numba.
 
     Bars go upward through `bars` too ("1m" into "5m"), as long as none is a revision, which would count twice: give the finer
     stage `horizon=0`, or ask one stage for both.
+
+    With `gaps`, every window that a gap touches is flagged GAP: at once as a revision if it has closed and the horizon has not
+    passed it, else when it closes; while a gap lasts, all that close. With `repairs`, such a window is set to what history
+    says of it (OHLC and volume; other sums are None), and what contains it is reduced anew, flagged REPAIRED; it is GAP too
+    while part of it is not mended. A bar that was whole is never replaced, and one that history does not have stays: where the
+    two differ, `mended.disagreements` counts and `rejects` hears of history's bar, or of the live one. A late tick of a
+    window that history has told is rejected as `repaired`. A gap can be mended for a day after its windows; a repair is
+    to come when its windows are over, and what comes before is not taken (`mended.early`). Both are subscribed to before the
+    source and end with it; their completion changes nothing, and their errors, or elements that cannot be meant, are
+    logged and not the stream's. A filled bar gets no GAP: the bars around say it.
 
     With `by`, the tick that reaches the threshold closes the bar and is in it. Ticks go in by (time, seq), each once its
     symbol's watermark is `lateness` past it, so their order of arrival within that makes no difference; one behind what has
@@ -228,7 +256,10 @@ def bars(
     """
     text = call(bars, locals())
     if by is not None:
-        refused = {"timeframes": timeframes or None, "anchor": anchor, "fill": fill, "horizon": horizon, "fast": fast or None}
+        refused = {
+            "timeframes": timeframes or None, "anchor": anchor, "fill": fill, "horizon": horizon, "fast": fast or None,
+            "gaps": gaps, "repairs": repairs,
+        }  # fmt: skip
         for name, value in refused.items():
             if value is not None:
                 raise ValueError(f"{name} must not be given with by, got {value!r}: {_REASONS[name]}")
@@ -236,9 +267,16 @@ def bars(
         raise ValueError("timeframes must be 1 to 32, got 0; or give by, such as by.ticks(1000)")
     if updates is not None and nanoseconds(updates, name="updates") == 0:
         raise ValueError(f"updates must be more than 0, got {updates!r}")
+    beside = tuple(
+        (name, kind, _observable(name, other))
+        for name, kind, other in (("gaps", Gap, gaps), ("repairs", Repair, repairs))
+        if other is not None
+    )
     late, named = nanoseconds(lateness, name="lateness"), by_symbol(instruments)
 
-    def settings(kernel: Callable[[], Any], filler: Any, refusal: Callable[[object], Exception]) -> Settings[Any]:
+    def settings(
+        kernel: Callable[[], Any], filler: Any, refusal: Callable[[object], Exception], mend: Any = None
+    ) -> Settings[Any]:
         return Settings(
             call=text,
             kernel=kernel,
@@ -249,6 +287,8 @@ def bars(
             rejects=sink(rejects),
             frames=frames,
             clock=clock_of(scheduler),
+            beside=beside,
+            mend=mend,
         )
 
     if by is not None:
@@ -269,15 +309,26 @@ def bars(
     return Bars(
         windows,
         settings(
-            lambda: BarsKernel(windows, lateness=late, horizon=back, instruments=named, fast=fast),
+            lambda: BarsKernel(windows, lateness=late, horizon=back, instruments=named, fast=fast, mends=bool(beside)),
             None if fill is None else _filler,
             _no_bars,
+            _mend,
         ),
     )
 
 
 def _filler(kernel: BarsKernel) -> Filler:
-    return Filler(kernel.plan)
+    return Filler(kernel.plan, kernel.pins if kernel.plan.mends else None)
+
+
+def _mend(kernel: BarsKernel, element: Gap | Repair) -> list[Bar]:
+    return kernel.gap(element) if isinstance(element, Gap) else kernel.replace(element)
+
+
+def _observable(name: str, other: object) -> Observable[Any]:
+    if not isinstance(other, Observable):
+        raise TypeError(f"{name} must be an observable, got {type(other).__name__}")
+    return other  # pyright: ignore[reportUnknownVariableType]
 
 
 def _no_bars(element: object) -> Exception:

@@ -21,7 +21,7 @@ class PartialRefused(RxfeedError, ValueError):
 
 
 class RepairRefused(RxfeedError, ValueError):
-    """A gap, or what history says about one, that cannot be meant: of other windows than ours, backwards, or with a bar twice."""
+    """A gap, or what history says about one, that cannot be meant: backwards, of other windows than ours, with a bar twice."""
 
 
 class Overflow(RxfeedError):

@@ -6,31 +6,44 @@ revised, it comes out again, and when a late tick falls into it, the real bar ta
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from operator import attrgetter
 
 import msgspec
 
 from rxfeed.kernels.bars.plan import Plan
+from rxfeed.kernels.bars.spans import Spans, touches
 from rxfeed.model import Bar, Flag
 from rxfeed.windows import Grid, Segment, Window
+
+_MOST = 20_000
+"""So many bars of one symbol and level wait for history at most."""
+_START = attrgetter("start")
 
 
 class _Lane:
     """One symbol and level: the bars within the horizon, filled or real, by start and in order."""
 
-    __slots__ = ("bars", "end", "latest")
+    __slots__ = ("bars", "end", "forgot", "latest")
 
     def __init__(self, first: Bar) -> None:
         self.bars: dict[int, Bar] = {first.start: first}
         self.end = first.end
+        self.forgot = False
+        """Whether there were bars before these."""
         self.latest = first
 
 
 class Filler:
-    """Puts the empty windows between, per symbol and timeframe, as far as the watermark has come."""
+    """Puts the empty windows between, per symbol and timeframe, as far as the watermark has come.
 
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
+    Args:
+        plan: the timeframes.
+        pins: of a symbol and a level, the stretches that history may still change.
+    """
+
+    def __init__(self, plan: Plan, pins: Callable[[str, int], Spans] | None = None) -> None:
+        self.plan, self._pins = plan, pins
         self._level = {name: level for level, name in enumerate(plan.names)}
         self._lanes: dict[str, dict[int, _Lane]] = {}
 
@@ -55,9 +68,26 @@ class Filler:
         for symbol, mark in watermarks.items():
             for level, lane in self._lanes.get(symbol, {}).items():
                 closed += [(symbol, b.end, level, b) for b in self._fill(lane, symbol, level, mark - self.plan.lateness)]
-                self._forget(lane, mark - self.plan.horizon)
+                pins = [] if self._pins is None else self._pins(symbol, level)
+                self._forget(lane, mark - self.plan.horizon, pins)
         closed.sort(key=lambda item: item[:3])
         return [bar for *_, bar in closed] + revised
+
+    def mended(self, bars: Iterable[Bar]) -> list[Bar]:
+        """Return bars that a gap or history has changed, and the filled ones whose close they change; by end, finer first."""
+        found: list[tuple[str, int, int, Bar]] = []
+        rest: list[Bar] = []
+        # From the last to the first, so that each fills no further than to the next: history may bring thousands.
+        for bar in sorted(bars, key=_START, reverse=True):
+            level = self._level[bar.timeframe]
+            lane = self._lanes.get(bar.symbol, {}).get(level)
+            if lane is None or bar.start >= lane.end:
+                rest.append(bar)
+            else:
+                found += [(b.symbol, b.end, level, b) for b in self._revise(lane, bar)]
+        found += [(b.symbol, b.end, self._level[b.timeframe], b) for b in self.through(reversed(rest), {})]
+        found.sort(key=lambda item: item[:3])
+        return [bar for *_, bar in found]
 
     def due(self) -> int | None:
         """When the next empty window may end, or None before the first bar."""
@@ -92,6 +122,9 @@ class Filler:
         if old is not None and bar.revision <= old.revision:
             bar = msgspec.structs.replace(bar, revision=old.revision + 1)
         first = next(iter(lane.bars))
+        if bar.start < first and lane.forgot:
+            yield bar
+            return
         if bar.start < first:
             # Before the first bar of all there was nothing to fill from. Now there is, late as it is.
             grid = self.plan.grids(bar.symbol)[self._level[bar.timeframe]]
@@ -118,12 +151,14 @@ class Filler:
         if before.end == lane.end:
             lane.latest = before
 
-    def _forget(self, lane: _Lane, done: int) -> None:
+    def _forget(self, lane: _Lane, done: int, pins: Spans) -> None:
         while len(lane.bars) > 1:
             start = next(iter(lane.bars))
-            if lane.bars[start].end > done:
+            end = lane.bars[start].end
+            if end > done or (pins and len(lane.bars) <= _MOST and touches(pins, start, end - 1)):
                 return
             del lane.bars[start]
+            lane.forgot = True
 
 
 def _windows(grid: Grid, time: int, until: int) -> Iterator[tuple[Window, Segment]]:

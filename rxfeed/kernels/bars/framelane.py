@@ -211,9 +211,7 @@ class FrameLane:
         self._reject(frame, rows, np.flatnonzero(rejected), reason)
         if self.mender.wounds:
             repaired = np.array([row for row in np.flatnonzero(late).tolist() if self._has_all(rows, row, block)], np.int64)
-            self._reject(
-                frame, rows, repaired, lambda row: ("repaired", already(int(time[row]), int(rows.start[row])))
-            )
+            self._reject(frame, rows, repaired, lambda row: ("repaired", already(int(time[row]), int(rows.start[row]))))
             late[repaired] = False
             rejected[repaired] = True
         result = Late(rows, np.flatnonzero(late), before, block)

@@ -16,12 +16,15 @@ from rxfeed.errors import InputError, PartialRefused
 from rxfeed.frame import BAR_SCHEMA, Frame
 from rxfeed.instrument import Instruments, by_symbol
 from rxfeed.kernels import extra
+from rxfeed.kernels.bars import mendframes
 from rxfeed.kernels.bars.framelane import FrameLane
 from rxfeed.kernels.bars.kept import Kept
 from rxfeed.kernels.bars.mend import Mender, MendStats
+from rxfeed.kernels.bars.mendframes import MendFrames
 from rxfeed.kernels.bars.parts import Closed
 from rxfeed.kernels.bars.plan import Plan, Tally
 from rxfeed.kernels.bars.rowlane import RowLane
+from rxfeed.kernels.bars.spans import Spans
 from rxfeed.kernels.bars.symbols import Symbols
 from rxfeed.model import Bar, Flag, Gap, Reject, Repair, Tick, merge, sums
 from rxfeed.times import FOREVER
@@ -42,21 +45,22 @@ class BarsStats(NamedTuple):
 
     received: int
     closed: int
-    """In windows that have closed, late ticks included."""
+    """In windows that have closed, late ticks included, and those in whose place history's bar is now."""
     open: int
     """In windows that are open."""
     rejected: int
-    """Not finite, or later than the horizon."""
+    """Not finite, later than the horizon, or in a window that history has told."""
     outside_session: int
     """The market was closed: no bar."""
 
 
 class BarsSnapshot(NamedTuple):
-    """A kernel's state as frames: `bars` (open and kept ones, with `level` and `kept`), `marks`, `counts`."""
+    """A kernel's state as frames: `bars` (open and kept ones, with `level` and `kept`), `marks`, `counts`, `mends` (gaps)."""
 
     bars: pl.DataFrame
     marks: pl.DataFrame
     counts: pl.DataFrame
+    mends: MendFrames
 
 
 class BarsKernel:
@@ -199,6 +203,11 @@ class BarsKernel:
         """What became of gaps and of history's bars."""
         return self._mender.stats
 
+    def pins(self, symbol: str, level: int) -> Spans:
+        """Return the stretches of a symbol and level that history may still change."""
+        wound = self._mender.wounds.get(symbol)
+        return [] if wound is None else wound.pins[level]
+
     def _must_mend(self) -> None:
         if not self.plan.mends:
             raise ValueError("this kernel was made without mends=True: it does not keep what bars are made of")
@@ -297,12 +306,14 @@ class BarsKernel:
         t = self.tally
         counts = {"closed": t.closed, "outside": t.outside, "began": t.began}
         counts |= {f"rejected:{rule}": n for rule, n in t.rejected.items()}
+        counts |= {f"mended:{name}": n for name, n in self.mended._asdict().items()}
         return BarsSnapshot(
             bars,
             pl.DataFrame(
                 {"symbol": list(marks), "watermark": list(marks.values())}, {"symbol": pl.String, "watermark": pl.Int64}
             ),
             pl.DataFrame({"name": list(counts), "value": list(counts.values())}, {"name": pl.String, "value": pl.Int64}),
+            mendframes.save(self._mender.wounds.values()),
         )
 
     def restore(self, snapshot: BarsSnapshot) -> None:
@@ -324,12 +335,14 @@ class BarsKernel:
         t = self.tally
         t.closed, t.outside, t.began = counts.pop("closed"), counts.pop("outside"), counts.pop("began")
         t.rejected.clear()
+        self._mender.stats = MendStats(*[counts.pop(f"mended:{name}") for name in MendStats._fields])
         t.rejected.update({name.removeprefix("rejected:"): n for name, n in counts.items()})
         t.rejects.clear()
         self._kept.clear()
         for bar, level, is_kept in zip(rows, levels, kept, strict=True):
             if is_kept:
                 self._kept.symbol(bar.symbol).put(level, bar, -FOREVER)
+        self._mender.restore(snapshot.mends)
         opens = [(level, bar) for bar, level, is_kept in zip(rows, levels, kept, strict=True) if not is_kept]
         self._rows.load(opens, dict(snapshot.marks.iter_rows()))
         self._lane = self._rows

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from operator import itemgetter
 from typing import NamedTuple
 
 import msgspec
 
 from rxfeed.errors import RepairRefused
+from rxfeed.kernels.bars import mendframes
 from rxfeed.kernels.bars.kept import Kept
+from rxfeed.kernels.bars.mendframes import MendFrames
 from rxfeed.kernels.bars.plan import NEVER, Plan, Tally
-from rxfeed.kernels.bars.reduced import same
 from rxfeed.kernels.bars.spans import Spans, common, touches, united, within, without
 from rxfeed.kernels.bars.wound import Told, Wound
 from rxfeed.model import Bar, Flag, Gap, Reject, Repair, replace
@@ -141,6 +142,12 @@ class Mender:
         """When the earliest awaited window ends."""
         return min((end for wound in self.wounds.values() for end, _ in wound.awaited), default=None)
 
+    def restore(self, frames: MendFrames) -> None:
+        """Take over the wounds of another kernel instead of these."""
+        self.wounds.clear()
+        self.wounds.update(mendframes.load(frames, lambda symbol: Wound(symbol, self.plan, self.kept)))
+        self.earliest = min((end for wound in self.wounds.values() for end, _ in wound.awaited), default=FOREVER)
+
     # --- how
 
     def _gap(self, gap: Gap, *, ends: bool) -> list[Told]:
@@ -238,7 +245,9 @@ class Mender:
         for time in (repair.start, repair.end):
             segment = grid.segment(time)
             if segment is not None and segment.window(time).start != time:
-                raise RepairRefused(f"a repair of {repair.timeframe} must be of whole windows, and none has an edge at {iso(time)}")
+                raise RepairRefused(
+                    f"a repair of {repair.timeframe} must be of whole windows, and none has an edge at {iso(time)}"
+                )
         seen: set[int] = set()
         for bar in repair.bars:
             segment = grid.segment(bar.start)

@@ -88,7 +88,8 @@ class Plan:
         number = np.zeros(len(done), np.int64)
         if not self.one_session:
             number = np.array([self.session_number(symbol) for symbol in symbols[: len(done)]], np.int64)
-        for session in np.unique(number[known]).tolist():
+        sessions: list[int] = np.unique(number[known]).tolist()
+        for session in sessions:
             at = np.flatnonzero(known & (number == session))
             for consumer in self.consumers[level]:
                 found = self._grids[session][consumer].windows(done[at])

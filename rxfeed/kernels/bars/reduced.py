@@ -14,9 +14,7 @@ from rxfeed.model import Bar, Flag
 _START = attrgetter("start")
 
 
-def reduced(
-    parts: Iterable[Bar], symbol: str, timeframe: str, window: Window, segment: Segment, flags: int
-) -> Bar | None:
+def reduced(parts: Iterable[Bar], symbol: str, timeframe: str, window: Window, segment: Segment, flags: int) -> Bar | None:
     """Return the bar of a window that is made of `parts`; None if there are none. Sums that one does not know are None."""
     bars = sorted(parts, key=_START)
     if not bars:
