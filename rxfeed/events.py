@@ -222,6 +222,8 @@ class LimitsFixed(Event, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         return f"limits stay as they are, since memory cannot be looked at: {self.text}"
+
+
 class Pressed(Event, frozen=True, kw_only=True):
     """A boundary is nearly full: its consumer takes less than comes."""
 

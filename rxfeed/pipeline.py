@@ -65,7 +65,7 @@ class Live:
 
     @property
     def events(self) -> Observable[Event]:
-        """What happens from the subscription on: those of the gateway, and what became of gaps. It completes with the gateway."""
+        """What happens from the subscription on, at the gateway and to gaps. It completes with the gateway."""
         return merge(self._gateway.events.pipe(rx.do_action(on_completed=self._news.complete)), self._news.stream)
 
     def _compose(self) -> None:

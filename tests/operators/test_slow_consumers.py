@@ -45,7 +45,7 @@ def test_one_that_is_stuck_slows_only_itself() -> None:
 
         async def loop() -> None:
             async for each in shared.pipe(ops.to_async_iter(4_096)):
-                looped.append(each)
+                looped.append(each)  # noqa: PERF401
 
         task = asyncio.create_task(loop())
         await settle(2)
@@ -99,7 +99,7 @@ def test_each_policy_at_the_end_of_a_pipeline(policy: Any, elements: list[Any], 
 
         async def loop(elements: Any) -> None:
             async for each in elements:
-                got.append(each)
+                got.append(each)  # noqa: PERF401
 
         if how == "handler":
             end: Any = source.pipe(ops.subscribe_async(note, capacity=3, overflow=policy))
@@ -148,7 +148,7 @@ def test_an_element_that_the_policy_cannot_take_is_raised_in_the_loop() -> None:
             source.on_next(3)
             assert source.observers == []
             assert await anext(elements) == tick()
-            with pytest.raises(TypeError, match="'sample' takes Tick or .* got int"):
+            with pytest.raises(TypeError, match=r"'sample' takes Tick or .* got int"):
                 await anext(elements)
 
     run(main)

@@ -339,8 +339,9 @@ class Gateway:
 
     def _hub(self, name: HubName) -> Hub:
         return Hub(
-            name, f"the {name} hub of {self!r}", self.connect_once(name), outdated=self._outdated, keep=self._login.tokens.keep,
-            reconnect=self._reconnect, clock=self._clock, random=self._random, counters=self._counters, tasks=self._tasks, told=self._news.tell,
+            name, f"the {name} hub of {self!r}", self.connect_once(name), outdated=self._outdated,
+            keep=self._login.tokens.keep, reconnect=self._reconnect, clock=self._clock, random=self._random,
+            counters=self._counters, tasks=self._tasks, told=self._news.tell,
         )  # fmt: skip
 
     def _outdated(self, link: Link) -> bool:

@@ -76,8 +76,8 @@ class Hub:
 
     def __init__(
         self, name: HubName, title: str, connect_once: Observable[Link], *, outdated: Callable[[Link], bool],
-        keep: Callable[[Callable[[], object]], abc.DisposableBase], reconnect: Reconnect | None, clock: Clock, random: Random, counters: Counters, tasks: Tasks,
-        told: Callable[[Event], object],
+        keep: Callable[[Callable[[], object]], abc.DisposableBase], reconnect: Reconnect | None, clock: Clock,
+        random: Random, counters: Counters, tasks: Tasks, told: Callable[[Event], object],
     ) -> None:  # fmt: skip
         self.name: Final = name
         self._title, self._clock, self._tasks, self._counters = title, clock, tasks, counters
