@@ -184,6 +184,26 @@ def test_a_quiet_contract_is_cut_by_completions() -> None:
     assert splice.old(trade) == []
 
 
+def test_an_answer_says_nothing_before_new_is_subscribed() -> None:
+    splice = spliced()
+    splice.old_answered("ES", splice.mark())
+    splice.old([tick(0)])
+    assert splice.cut("ES") is None
+
+
+def test_answers_count_after_a_search_began_anew() -> None:
+    splice = spliced()
+    splice.old([tick(0), tick(0.1)])
+    splice.new([tick(0.1, 7.0)])  # which old never says
+    splice.new_subscribed("ES")
+    splice.old_answered("ES")
+    assert splice.mismatched == {"ES"}
+    assert splice.new([tick(3)]) == []
+    splice.old([tick(3)])
+    splice.old_answered("ES", splice.mark())
+    assert splice.cut("ES") == "certain"
+
+
 def test_what_new_said_first_comes_out_when_old_answers() -> None:
     splice, trades = spliced(), tape(0, 0.3)
     splice.new_subscribed("ES")
@@ -294,6 +314,14 @@ def test_old_is_lost_and_new_began_later() -> None:
     (gap,) = splice.gaps()
     assert gap.start <= trades[8].time
     assert trades[11].time <= gap.end
+
+
+def test_old_is_lost_when_new_is_far_behind() -> None:
+    splice, trades = spliced(slack=100 * SECOND), tape(0, 900)
+    splice.new(trades[:3])
+    splice.old(trades[:8_000])
+    splice.old_lost()
+    assert splice.new(trades[3:]) == trades[8_000:]
 
 
 def test_a_gap_begins_where_the_hub_says_if_old_was_silent() -> None:
