@@ -149,12 +149,15 @@ class Contract:
             self._end()
 
     def _last(self, tick: Tick, out: list[Tick]) -> None:
-        if not self._owed.paid((tick.time, tick.price, tick.size, tick.side)):
+        time = tick.time
+        if not self._owed.paid((time, tick.price, tick.size, tick.side)):
             out.append(tick)
-            if self._start is not None and tick.time < self._start:
-                self._gaps.append(Gap(self._symbol, tick.time, tick.time, UNCERTAIN))
+            if self._start is not None and time < self._start:
+                # Old may have said it before it was counted; the next ones like it are most likely in this gap too.
+                self._gaps.append(Gap(self._symbol, time, self._start, UNCERTAIN))
+                self._start = time
         # Past the end of the other by more than time steps back, nothing is owed any more.
-        if not self._owed.left or tick.time - self._top_ended > self._steps.expected:
+        if (self.how == "certain" and not self._owed.left) or time - self._top_ended > self._steps.expected:
             self._end()
 
     def _end(self) -> None:
@@ -171,10 +174,10 @@ class Contract:
         """
         ended, ticks = self.stage == KEEPING, self.joining.ticks
         self._owed.instead(self.joining.said())
-        self.stage, self.how, self._top_ended = LAST, "uncertain", self._top_old
+        self.stage, self.how = LAST, "uncertain"
         known = self._top_old if self._top_old > -FOREVER else origin if self._since is None else self._since
         if known is not None:
-            self._start = known - self._steps.expected
+            self._start, self._top_ended = known - self._steps.expected, known
         self._gap()
         for tick in ticks:
             if self.stage == LAST:
@@ -190,7 +193,7 @@ class Contract:
         if self._first is not None:
             if self._start is None:
                 self._start = self._first - self._steps.expected
-            end = max(self._top_old, self._first + self._steps.expected)
+            end = max(self._top_ended, self._first + self._steps.expected)
             self._gaps.append(Gap(self._symbol, self._start, end, UNCERTAIN))
         elif self._start is not None:
             self._gaps.append(Gap(self._symbol, self._start, ONGOING, UNCERTAIN))

@@ -343,14 +343,26 @@ def test_a_gap_begins_with_the_first_trade_of_all_if_nothing_else_is_known() -> 
     assert {gap.symbol: gap.start for gap in splice.gaps()} == {"ES": at(2), "NQ": at(2)}
 
 
-def test_what_comes_from_before_the_gap_has_one_of_its_own() -> None:
-    splice, trades = spliced(), tape(0, 3)
-    splice.old(trades[10:20])
+def test_what_comes_from_before_the_gap_makes_it_longer() -> None:
+    splice, trades = spliced(), tape(0, 4)
+    splice.old(trades[20:25])
     splice.old_lost()
-    splice.gaps()
-    early = tick(0.5)
-    assert splice.new([early]) == [early]  # old may have said it before it was counted
-    assert Gap("ES", early.time, early.time, "overlap_uncertain") in splice.gaps()
+    assert splice.gaps() == [Gap("ES", at(1.4), ONGOING, "overlap_uncertain")]
+    assert splice.new(trades[5:25]) == trades[5:20]  # old said them before it was counted, perhaps
+    told = splice.gaps()
+    assert told == [Gap("ES", at(1.4), at(2.4), "overlap_uncertain"), Gap("ES", at(0.5), at(1.4), "overlap_uncertain")]
+    assert splice.new([tick(0.4)]) == [tick(0.4)]
+    assert splice.gaps() == [Gap("ES", at(0.4), at(0.5), "overlap_uncertain")]
+
+
+def test_so_it_is_where_old_said_nothing_that_was_counted() -> None:
+    splice, trades = Splice(["ES"], since={"ES": at(2.4)}), tape(0, 4)
+    splice.old_lost()
+    assert splice.new(trades[5:]) == trades[5:]
+    assert [(gap.start, gap.end) for gap in splice.gaps()] == [
+        (at(1.4), ONGOING), (at(1.4), at(2.4)), (at(0.5), at(1.4)),
+    ]  # fmt: skip
+    assert splice.done
 
 
 # --- new is lost, or given up
