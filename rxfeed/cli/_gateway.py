@@ -99,18 +99,20 @@ async def reached(world: World, choice: Choice, make: Callable[[], Simulator]) -
         yield Reached(deployment(address), choice.credentials, simulator)
 
 
-def simulator(world: World, symbols: Iterable[str], *, rate: Any, seed: int, faults: Iterable[str]) -> Simulator:
+def simulator(
+    world: World, symbols: Iterable[str], *, rate: Any, seed: int, faults: Iterable[str], life: str = "24h"
+) -> Simulator:
     """Make the simulator that runs inside. It lists what is asked for, as far as it knows it.
 
     Raises:
-        Usage: a rate, seed or fault that is not allowed.
+        Usage: a rate, seed, life or fault that is not allowed.
     """
     listed: dict[str, Listed] = {}
     for symbol in symbols:
         listed |= _listed(symbol, world.clock.now)
     more: dict[str, Any] = {"faults": list(faults)} if faults else {}
     with usage():
-        return Simulator(listed or None, rate=rate, seed=seed, clock=world.clock, **more)
+        return Simulator(listed or None, rate=rate, seed=seed, clock=world.clock, token_life=life, past="1h", **more)
 
 
 def _listed(symbol: str, now: int) -> dict[str, Listed]:

@@ -18,10 +18,12 @@ from rxfeed.cli._files import Folder
 from rxfeed.cli._gateway import Choice, Reached, World, reached, shown, simulator
 from rxfeed.cli._log import logging_to
 from rxfeed.cli._market import MarketHours
+from rxfeed.cli._news import News
 from rxfeed.cli._outbox import Outbox
 from rxfeed.cli._rejects import RejectsFile
 from rxfeed.cli._tally import Tally
-from rxfeed.cli._totals import Totals, truth_of
+from rxfeed.cli._totals import Totals
+from rxfeed.cli._truth import MOST_BARS, Truth, compare_bars, truth_of
 from rxfeed.cli._watch import Watch
 from rxfeed.errors import ConnectionLost, UnknownContract
 from rxfeed.feeds.projectx import Gateway
@@ -56,6 +58,9 @@ class Job:
     """Seconds; None until somebody stops it."""
     rate: Any = 100.0
     seed: int = 0
+    life: str = "24h"
+    """Of the simulator's tokens."""
+    backfill: str | None = None
     faults: tuple[str, ...] = field(default=())
 
 
@@ -65,6 +70,13 @@ class Ended(NamedTuple):
     totals: Totals
     error: Exception | None
     """What ended it, if something went wrong."""
+
+
+def _age(seconds: float) -> str:
+    for unit, length in (("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 class _Stopped(Exception):
@@ -90,7 +102,7 @@ async def run(job: Job, world: World, choice: Choice, face: Face, stop: asyncio.
 
 
 def _simulator(job: Job, world: World) -> Any:
-    return simulator(world, job.symbols, rate=job.rate, seed=job.seed, faults=job.faults)
+    return simulator(world, job.symbols, rate=job.rate, seed=job.seed, life=job.life, faults=job.faults)
 
 
 class _Run:
@@ -102,6 +114,9 @@ class _Run:
         self.over: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
         self.open: dict[tuple[str, str], Bar] = {}
         self.closed: list[Bar] = []
+        self.news = News(face.say)
+        self.compared: dict[tuple[str, str, int], Bar] | None = None if there.simulator is None else {}
+        """The newest revision of each bar, to be compared with the simulator's."""
         self.outboxes: list[Outbox[Any]] = []
         self.rejected: Outbox[Reject] | None = None
 
@@ -143,7 +158,7 @@ class _Run:
             return await pipeline.live(
                 gateway, *job.symbols, windows=job.windows, rules=job.rules, lateness=job.lateness, horizon=job.horizon,
                 grace=job.grace, updates=self.face.updates, fill=job.fill, rejects=self._reject, tap=self.watch,
-                clock=self.world.clock,
+                clock=self.world.clock, backfill=job.backfill,
             )  # fmt: skip
         except UnknownContract as error:
             raise Usage(str(error)) from None
@@ -156,12 +171,19 @@ class _Run:
             self.open,
         )  # fmt: skip
         self.face.start(scene)
+        feed.events.subscribe(self.news)
         feed.subscribe(self._on_bar, self._on_end, lambda: self._on_end(None))
 
     def _state(self, gateway: Gateway) -> str:
         if self.over.done():
             return "closed" if self.over.result() is None else "connection lost"
-        return "connected" if gateway.stats.market.connected else "connecting"
+        stats = gateway.stats
+        if not stats.market.connected:
+            return "reconnecting" if self.news.counts["Connected"] else "connecting"
+        age = "" if stats.token_age is None else f", token {_age(stats.token_age)} old"
+        changes = self.news.counts["Rotated"] + self.news.counts["Reconnected"]
+        gaps = self.news.counts["Gapped"] + self.news.gaps_open
+        return f"connected{age}, {changes} change{'s' * (changes != 1)} of connection, {gaps} gap{'s' * (gaps != 1)}"
 
     # What comes
 
@@ -178,6 +200,8 @@ class _Run:
         bars, self.closed = self.closed, []
         for bar in bars:
             self.tally.add(bar)
+            if self.compared is not None and len(self.compared) < MOST_BARS:
+                self.compared[bar.identity] = bar
             snapshot = self.open.get((bar.symbol, bar.timeframe))
             if snapshot is not None and snapshot.start <= bar.start:
                 del self.open[bar.symbol, bar.timeframe]
@@ -275,9 +299,13 @@ class _Run:
         inside.rate = 0
         deadline = asyncio.get_running_loop().time() + SETTLING
         while asyncio.get_running_loop().time() < deadline and not self.over.done():
-            if not truth_of(inside, self.watch.by_symbol, lost=False).differences:
+            if not self._truth(inside).differences:
                 return
             await asyncio.sleep(0.01)
+
+    def _truth(self, inside: Any, error: Exception | None = None) -> Truth:
+        lost = isinstance(error, ConnectionLost) or bool(self.news.counts["Gapped"] + self.news.gaps_open)
+        return truth_of(inside, self.watch.by_symbol, lost=lost)
 
     def _totals(self, feed: pipeline.Live, seconds: float, error: Exception | None, files: BarFiles | None) -> Totals:
         checked, made, inside = feed.checked.stats, feed.made.stats, self.there.simulator
@@ -285,13 +313,17 @@ class _Run:
         rejected.update(checked.by_rule)
         undecoded = sum(self.undecoded.values())
         timeframes = [level.timeframe.name for level in feed.windows.levels if level.emitted]
+        truth = None if inside is None else self._truth(inside, error)
+        if inside is not None and truth is not None and self.compared is not None and error is None:
+            compare_bars(truth, inside, self.compared.values(), self.watch.by_symbol)
+        mended = self.news.counts["Repaired"]  # what history tells has no counts
         return Totals(
             received=self.watch.received + undecoded, in_bars=made.closed, open=made.open + checked.pending,
             outside_session=made.outside_session, rejected=dict(sorted(rejected.items())), undecoded=undecoded,
             bars={name: self.tally.bars[name] for name in timeframes},
-            counted={} if error is not None else {name: self.tally.trades[name] for name in timeframes},
+            counted={} if error is not None or mended else {name: self.tally.trades[name] for name in timeframes},
             revisions=self.tally.revisions, seconds=seconds, work=self.watch.work, lag=self.watch.lag,
-            truth=None if inside is None else truth_of(inside, self.watch.by_symbol, lost=isinstance(error, ConnectionLost)),
+            news=self.news.as_json(), said=self.news.lines(), truth=truth,
             output=None if files is None else str(files.folder),
             rejects=None if self.job.rejects is None else str(self.job.rejects),
         )  # fmt: skip

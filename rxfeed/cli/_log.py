@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from loguru import Record
 
 _TOLD: Final = "rxfeed.feeds.projectx.opening"
-"""Why a connection ended: the command says that itself, at the end."""
+"""When connections open and end: the command says that itself, as events."""
 
 
 class _Handler(logging.Handler):
@@ -28,7 +28,7 @@ class _Handler(logging.Handler):
 
 
 def _wanted(record: Record) -> bool:
-    return record["name"] != _TOLD or record["level"].no < logging.WARNING
+    return record["name"] != _TOLD
 
 
 @contextmanager

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
-from rxfeed.cli._watch import Seen
-from rxfeed.feeds.simulator import Simulator
+from rxfeed.cli._truth import Truth
 from rxfeed.kernels.meter import Summary
-
-_COMPARED: Final[dict[str, str]] = {"elements": "trades", "volume": "lots", "ticks": "sum of prices"}
 
 
 @dataclass(slots=True)
@@ -33,6 +30,10 @@ class Totals:
     seconds: float
     work: Summary | None = None
     lag: Summary | None = None
+    news: dict[str, int] = field(default_factory=dict[str, int])
+    """What happened to the connection, by kind."""
+    said: list[str] = field(default_factory=list[str])
+    """The same, for people."""
     truth: Truth | None = None
     output: str | None = None
     rejects: str | None = None
@@ -65,7 +66,7 @@ class Totals:
             "simulated": self.truth is not None, "received": self.received, "in_bars": self.in_bars, "open": self.open,
             "outside_session": self.outside_session, "rejected": self.rejected, "undecoded": self.undecoded, "bars": self.bars,
             "revisions": self.revisions, "seconds": round(self.seconds, 3), "latency_ns": _figures(self.work),
-            "lag_ns": _figures(self.lag), "truth": None if self.truth is None else self.truth.as_json(),
+            "lag_ns": _figures(self.lag), "feed": self.news, "truth": None if self.truth is None else self.truth.as_json(),
             "output": self.output, "rejects": self.rejects,
         }  # fmt: skip
 
@@ -85,6 +86,7 @@ class Totals:
         rate = f", {self.received / self.seconds:,.0f}/s" if self.seconds > 0 else ""
         received = f"{self.received:,} trade{'' if self.received == 1 else 's'} received"
         lines = [f"{received} = {' + '.join(parts)} ({self.seconds:.2f} s{rate})"]
+        lines += self.said
         if self.truth is not None:
             lines += self.truth.lines()
         bars = ", ".join(f"{timeframe} {n:,}" for timeframe, n in self.bars.items())
@@ -95,51 +97,6 @@ class Totals:
         if self.work is not None and self.lag is not None:
             lines.append(f"received to bar: {spread(self.work)}; event to received: {spread(self.lag)}")
         return lines
-
-
-@dataclass(slots=True)
-class Truth:
-    """What the simulator says that it sent, and in what we differ from it."""
-
-    sent: int
-    volume: int
-    differences: list[str] = field(default_factory=list[str])
-
-    def as_json(self) -> dict[str, Any]:
-        """Return it for programs."""
-        return {"sent": self.sent, "volume": self.volume, "differences": self.differences}
-
-    def lines(self) -> list[str]:
-        """Return it for people."""
-        head = f"the simulator sent {self.sent:,}: "
-        if not self.differences:
-            return [f"{head}the same trades, lots and prices"]
-        return [f"{head}THEY DIFFER", *(f"  {text}" for text in self.differences)]
-
-
-def truth_of(simulator: Simulator, seen: dict[str, Seen], *, lost: bool) -> Truth:
-    """Compare what came with what the simulator sent.
-
-    Args:
-        simulator: who sent it.
-        seen: what came, by symbol.
-        lost: a connection was lost, and with it what was under way: then less may have come, but not more.
-    """
-    found = Truth(0, 0)
-    for symbol, one in seen.items():
-        sent = dict.fromkeys(_COMPARED, 0)
-        for connection in simulator.truth.connections.values():
-            reached = connection.reached("trades", one.contract.id)
-            sent = {name: sent[name] + reached[name] for name in _COMPARED}
-        got: dict[str, int] = {"elements": one.count, "volume": one.volume, "ticks": one.ticks}
-        found.sent += sent["elements"]
-        found.volume += sent["volume"]
-        same = all(got[name] <= sent[name] if lost else got[name] == sent[name] for name in _COMPARED)
-        if not same:
-            differ = [(words, got[name], sent[name]) for name, words in _COMPARED.items() if got[name] != sent[name]]
-            told = ", ".join(f"{words} {ours:,} instead of {theirs:,}" for words, ours, theirs in differ)
-            found.differences.append(f"{symbol}: {told}")
-    return found
 
 
 def _figures(summary: Summary | None) -> dict[str, int] | None:

@@ -42,8 +42,14 @@ def run(
     rules: Annotated[str, Opt(help=options.RULES_HELP)] = "default",
     rejects: Annotated[Path | None, Opt(metavar="FILE", help="Write rejected trades here, with rule and reason.")] = None,
     fill: Annotated[str | None, Opt(metavar="previous", help="Make bars of empty windows from the close before.")] = None,
+    backfill: Annotated[
+        str | None, Opt(metavar="TIME", help="Begin with bars of the time before, from the gateway's history, such as 2h.")
+    ] = None,
     rate: Annotated[str, Opt(help='Of the simulator inside: trades a second, or "max".')] = "100",
     seed: Annotated[int, Opt(help="Of the simulator inside: each has a market of its own.")] = 0,
+    life: Annotated[
+        str | None, Opt("--token-life", metavar="TIME", help="Of the simulator inside: how long a token lives. By default 24h.")
+    ] = None,
     fault: Annotated[
         list[str] | None, Opt(metavar="FAULT", help="Of the simulator inside, such as drop@30s; see rxfeed simulate.")
     ] = None,
@@ -76,17 +82,21 @@ def run(
     world = World()
     choice = chosen(world.environ)
     simulated = choice.deployment is None or choice.deployment.simulated
-    if choice.deployment is not None and (rate != "100" or seed or fault):
-        raise Usage(f"--rate, --seed and --fault are of the simulator inside, but the gateway is {choice.deployment}")
+    if choice.deployment is not None and (rate != "100" or seed or fault or life):
+        raise Usage(
+            f"--rate, --seed, --fault and --token-life are of the simulator inside, but the gateway is {choice.deployment}"
+        )
     with usage():
         for option, given in (("--lateness", lateness), ("--grace", grace), ("--horizon", horizon)):
             nanoseconds(given, name=option)
+        if backfill is not None:
+            nanoseconds(backfill, name="--backfill")
         windows = Windows(*(timeframe or ["1m"]), session=session or ("24x7" if simulated else "CME"), anchor=where)
         job = Job(
             names, windows, tuple(options.rules(rules, windows.session)), lateness=lateness, horizon=horizon, grace=grace,
             fill=fill == "previous", output=output, format=format, rejects=rejects,
             lasts=None if lasts is None else nanoseconds(lasts, name="--for") / SECOND, rate=options.rate(rate), seed=seed,
-            faults=tuple(fault or ()),
+            faults=tuple(fault or ()), life=life or "24h", backfill=backfill,
         )  # fmt: skip
     _run(job, world, choice, as_json=json_)
 

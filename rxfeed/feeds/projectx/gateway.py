@@ -54,6 +54,8 @@ class GatewayStats(NamedTuple):
     market: HubStats
     user: HubStats
     logins: int
+    token_age: float | None
+    """Seconds since the token was asked for; None where there is none."""
     undecoded: int
     """Elements and messages that could not be read."""
 
@@ -151,7 +153,9 @@ class Gateway:
     @property
     def stats(self) -> GatewayStats:
         """What it is doing now."""
-        return GatewayStats(self._hubs["market"].stats, self._hubs["user"].stats, self._login.logins, self._undecoded)
+        return GatewayStats(
+            self._hubs["market"].stats, self._hubs["user"].stats, self._login.logins, self._login.tokens.age, self._undecoded
+        )
 
     @property
     def events(self) -> Observable[Event]:
