@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
+import msgspec
 from reactivex import Observable, abc
 
 from rxfeed.clock import Clock
@@ -215,6 +216,9 @@ class Repairing(abc.DisposableBase):
 
     def repaired(self, repair: Repair) -> None:
         """Emit what history says."""
+        job = self._jobs.get((repair.gap.symbol, repair.gap.start))
+        if repair.gap.ongoing and job is not None:
+            repair = msgspec.structs.replace(repair, gap=job.gap)  # its end may have been told meanwhile
         self._tell(Repaired(time=self._clock.now, repair=repair))
         if not self._over:
             self._guarded(self._observer.on_next, repair)

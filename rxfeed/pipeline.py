@@ -8,6 +8,7 @@ from typing import Final
 
 from reactivex import Observable, Subject, abc, merge
 from reactivex import operators as rx
+from reactivex.disposable import CompositeDisposable
 
 from rxfeed import operators as ops
 from rxfeed.clock import Clock, LiveClock
@@ -35,7 +36,7 @@ class Live:
 
     def __init__(
         self, gateway: Gateway, contracts: Sequence[Contract], windows: Windows, *, rules: Sequence[Rule], lateness: Duration,
-        horizon: Duration, grace: Duration, updates: Duration | None, fill: bool, instruments: dict[str, Instrument],
+        horizon: Duration, grace: Duration | None, updates: Duration | None, fill: bool, instruments: dict[str, Instrument],
         rejects: Callable[[Reject], None] | None, tap: Stage | None, clock: Clock, repair: bool, backfill: int | None,
     ) -> None:  # fmt: skip
         self.contracts: Final = tuple(contracts)
@@ -74,25 +75,26 @@ class Live:
         self.checked = self._checked()
         trades = self._gateway.trades(*(contract.id for contract in self.contracts))
         ticks = self.checked(trades if self._tap is None else self._tap(trades))
-        told = merge(self._gateway.gaps, gaps)
         if self._repair is None:
-            self.made = self._made(gaps=told)
+            self.made = self._made(gaps=gaps)
         else:
             before = None
             if self._backfill is not None:
                 symbols = [contract.symbol for contract in self.contracts]
                 before = Backfill(symbols, self._backfill, self._clock, gaps.on_next)
                 ticks = before(ticks)
-            self.made = self._made(gaps=told, repairs=told.pipe(self._repair(events=partial(self._heard, before))))
+            self.made = self._made(gaps=gaps, repairs=gaps.pipe(self._repair(events=partial(self._heard, before))))
         bars = self.made(ticks)
         names = {timeframe.name for timeframe in self.windows.timeframes}
-        self._stream = bars.pipe(rx.filter(lambda bar: bar.timeframe in names)) if self._hides else bars
+        self._gaps, self._stream = gaps, bars.pipe(rx.filter(lambda bar: bar.timeframe in names)) if self._hides else bars
 
     def _subscribe(self, observer: abc.ObserverBase[Bar], scheduler: abc.SchedulerBase | None = None) -> abc.DisposableBase:
         if self._used:
             self._compose()
         self._used = True
-        return self._stream.subscribe(observer, scheduler=scheduler)
+        return CompositeDisposable(
+            self._gateway.gaps.subscribe(self._gaps.on_next), self._stream.subscribe(observer, scheduler=scheduler)
+        )
 
     def _heard(self, before: Backfill | None, event: Event) -> None:
         if before is not None:
@@ -135,7 +137,7 @@ async def live(
     rules: Sequence[Rule] = DEFAULT,
     lateness: Duration = 0,
     horizon: Duration = "10m",
-    grace: Duration = "1s",
+    grace: Duration | None = "1s",
     updates: Duration | None = None,
     fill: bool = False,
     instruments: Instruments = None,
@@ -155,6 +157,7 @@ async def live(
         lateness: how long windows stay open after their end, in event time.
         horizon: how far back a trade may be and still be merged into its window.
         grace: how long after its end, by the clock, a window of a quiet symbol closes; more than trades take to get here.
+            None: the clock closes none.
         updates: how often open bars are shown, as snapshots of revision -1; None never.
         fill: whether empty windows get a bar from the close before.
         instruments: to be used instead of what the gateway says of tick sizes.

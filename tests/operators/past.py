@@ -48,7 +48,7 @@ class Past:
         now: the exchange's time.
         late: seconds after its end until a bar is there; after `whole` it is 0.
         adding: seconds until a trade is known, so that a bar may be there without its last trades.
-        holes: the windows, by timeframe and start in seconds after T0, that it does not have; until `whole`, likewise.
+        holes: the windows, by timeframe and start in seconds after T0, that it does not have until `whole` s after their end.
         since: seconds after T0 from which on it has bars.
         has: the timeframes that it has.
         errors: raised one after the other, before it answers.
@@ -81,7 +81,7 @@ class Past:
         for begin, (o, h, low, c, volume) in sorted(truth(known, step).items()):
             if not (start <= begin < end and begin + (step + self.late) * SECOND <= self.now() and begin >= at(self.since)):
                 continue
-            if (timeframe, begin) in self.holes and self.now() < at(self.whole):
+            if (timeframe, begin) in self.holes and self.now() < begin + round((step + self.whole) * SECOND):
                 continue
             rows.append(_bar(symbol, timeframe, begin, begin + step * SECOND, o, h, low, c, volume))
         return Frame.of(rows, Bar)

@@ -222,7 +222,7 @@ def test_a_hole_that_is_filled_later_is_waited_for() -> None:
         d.gaps.on_next(gap(3.5, 10))
         await d.until(600)
 
-    d = desk(use, EVERY_HALF, "1s", past={"holes": [("1s", 6), ("1s", 7)], "whole": 60})
+    d = desk(use, EVERY_HALF, "1s", past={"holes": [("1s", 6), ("1s", 7)], "whole": 50})
     assert [(when, text.split(":")[0]) for when, text in d.told] == [(16, "A 1s 3 to 6"), (81, "A 1s 6 to 11")]
     assert sum(len(repair.bars) for repair in d.repairs) == 8
 
@@ -638,6 +638,21 @@ def test_a_backfill_that_cannot_be_had_at_first_is_had_with_the_seam() -> None:
     assert d.operator.stats.repaired == 1
 
 
+def test_an_end_that_is_told_while_history_is_asked_is_in_what_it_says() -> None:
+    async def use(d: Desk) -> None:
+        await d.until(300)
+        d.gaps.on_next(gap(200, None, cause="backfill"))
+        await d.until(302.2)
+        d.gaps.on_next(gap(200, 302, cause="backfill"))
+        await d.until(400)
+
+    d = desk(use, EVERY_HALF, "1s", past={"takes": 3})
+    assert [(when, repair.gap.end) for (when, _), repair in zip(d.told, d.repairs, strict=True)] == [
+        (303, at(302)),
+        (311.2, at(302)),
+    ]
+
+
 # Whatever history does, what it tells is true
 
 
@@ -671,7 +686,7 @@ def test_whatever_is_told_is_true_and_what_is_not_is_said(data: st.DataObject) -
     d = desk(
         use, ticks, *timeframes,
         past={
-            "late": late, "adding": adding, "errors": errors, "whole": last / 10 + 55,
+            "late": late, "adding": adding, "errors": errors, "whole": 55,
             "holes": [(timeframe, n // seconds(timeframe) * seconds(timeframe)) for timeframe, n in holes],
         },
     )  # fmt: skip

@@ -80,6 +80,8 @@ class Answer:
         if not len(starts):
             return stretch.start, stretch.start
         first, newest = int(starts[0]), int(starts[-1])
+        if self.begins_late and not (once or again) and max(stretch.start, stretch.first) + stretch.step > now - late:
+            return stretch.start, stretch.start  # it may come still
         since = stretch.start if again or not self.begins_late else min(stretch.end, stretch.ceiling(first))
         if newest + stretch.step > stretch.last:
             until = stretch.end
