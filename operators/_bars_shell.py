@@ -11,7 +11,7 @@ from reactivex.disposable import CompositeDisposable, Disposable
 from rxfeed.clock import Timer
 from rxfeed.errors import RepairRefused
 from rxfeed.frame import Frame, is_frame, name_of
-from rxfeed.model import Bar, Tick
+from rxfeed.model import Bar, Repair, Tick
 from rxfeed.runs import Run, RunObserver
 from rxfeed.scheduler import own_clock
 from rxfeed.times import FOREVER
@@ -173,18 +173,22 @@ class Shell(Generic[K]):
         self._step(lambda: self._mended(name, kind, element))
 
     def _mended(self, name: str, kind: type[Any], element: Any) -> list[Any]:
-        mend = self.settings.mend
+        mend, clock, grace = self.settings.mend, self.clock, self.settings.grace
         assert mend is not None
+        # While nothing is open no mark is made; what is over by the clock is over for history too.
+        marked = (
+            self._marked(clock.now - grace) if isinstance(element, Repair) and clock is not None and grace is not None else []
+        )
         try:
             if not isinstance(element, kind):
                 raise RepairRefused(f"{name} must be of {kind.__name__}, got {name_of(element)}")
             bars = mend(self.kernel, element)
         except RepairRefused as error:
             self.beside.refused(error)  # the ticks are right all the same
-            return []
+            return marked
         if self.filler is not None:
             bars = self.filler.mended(bars)
-        return self._out(bars)
+        return [*marked, *self._out(bars)]
 
     # --- updates
 

@@ -15,6 +15,7 @@ from rxfeed import Bar, Book, Depth, Frame, Quote, Tick, by
 from rxfeed import operators as ops
 from rxfeed.attempts import AttemptPolicy
 from rxfeed.breaker import Breaker, BreakerChanged
+from rxfeed.model import Gap, Repair
 
 
 def rows() -> None:
@@ -96,6 +97,13 @@ def measured() -> None:
     assert_type(ticks.pipe(ops.bars(by=by.range(10.0)), rxo.map(lambda bar: bar.high - bar.low)), Observable[float])
     assert_type(frames.pipe(ops.bars(by=by.notional(1e6))), Observable[Bar])
     assert_type(frames.pipe(ops.bars(by=by.notional(1e6), frames=True)), Observable[Frame[Bar]])
+
+
+def mended(gaps: Observable[Gap], repairs: Observable[Repair]) -> None:
+    ticks = rxfeed.replay("ticks.parquet")
+    assert_type(ticks.pipe(ops.bars("1m", gaps=gaps, repairs=repairs)), Observable[Bar])
+    assert_type(ticks.pipe(ops.batch(1000), ops.bars("1m", gaps=gaps, frames=True)), Observable[Frame[Bar]])
+    assert_type(ops.bars("1m", gaps=gaps).mended.repaired, int)
 
 
 async def ends() -> None:

@@ -34,7 +34,7 @@ class MendStats(NamedTuple):
     early: int
     """Bars of history that were not taken, as their window was not over."""
     late: int
-    """Bars of history that were not taken, as their window had been let go."""
+    """Bars of history that were not taken, as their window was past the horizon before a gap was told."""
 
 
 class Mender:
@@ -167,7 +167,7 @@ class Mender:
 
     def _taken(self, wound: Wound, level: int, repair: Repair, mark: int) -> tuple[Spans, dict[int, Bar]]:
         """Return the stretches of which history's word is taken, and its bars in them."""
-        limit = mark - self.plan.lateness
+        limit, past = mark - self.plan.lateness, mark - self.plan.back
         last = min(repair.end, wound.edge(level, limit)) - 1  # what is not over is for another time
         live = wound.kept.between(level, wound.name, repair.start, last) if repair.start <= last else {}
         taken = within(wound.asked(level, last), repair.start, last)
@@ -179,15 +179,15 @@ class Mender:
                 self._report(bar, "early", f"its window ends at {iso(bar.end)}, and the watermark is {_instant(mark)}")
             elif touches(taken, bar.start, bar.start):
                 history[bar.start] = self._normal(wound, level, bar)
-            elif wound.is_final(level, bar, mark):
+            elif bar.end <= past:
                 self._count(late=1)
-                self._report(bar, "late", f"its window has been let go: the watermark is {_instant(mark)}")
+                self._report(bar, "late", f"its window is past the horizon: the watermark is {_instant(mark)}")
             elif now is None or not _agree(now, bar):
                 text = "there was no tick" if now is None else f"live ticks made {now}"
                 self._disagree(bar, f"{text}, and no gap: live wins")
         known = {bar.start for bar in repair.bars}
         for start, bar in live.items():
-            if start not in known and start >= repair.start and not wound.is_final(level, bar, mark):
+            if start not in known and start >= repair.start and (bar.end > past or touches(taken, start, start)):
                 self._disagree(bar, "history has no trade there: live ticks stay, and so does a gap")
                 taken = without(taken, [(start, bar.end - 1)])
         return taken, history

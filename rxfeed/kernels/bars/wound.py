@@ -25,7 +25,7 @@ from rxfeed.times import FOREVER, NANOSECONDS
 
 WAIT = NANOSECONDS["d"]
 """How long a window that a gap touches waits for history after its end; then it stays as it is."""
-MOST = 1_000
+MOST = 256
 """So many stretches are known apart at most; then the oldest are taken as one."""
 MOST_ONGOING = 64
 GAP, REPAIRED, PARTIAL = int(Flag.GAP), int(Flag.REPAIRED), int(Flag.PARTIAL)
@@ -56,6 +56,8 @@ class Wound:
         self.awaited: dict[tuple[int, int], int] = {}
         """By `(end, level)`, starts of the windows that are not over and have history in them."""
         self.pins: list[Spans] = [[] for _ in range(levels)]
+        self._around: dict[tuple[int, int, int], Spans] = {}
+        """By level and stretch, what is pinned for it."""
         self.due = -FOREVER
 
     # --- what is so
@@ -76,11 +78,6 @@ class Wound:
         lasting = [(lows[level], last) for lows in self.ongoing.values() if lows[level] <= last]
         spans = [*self.open[level], *without(united(lasting), self.mended[level])]
         return united([(self.edge(level, first), self.edge(level, to, end=True)) for first, to in spans])
-
-    def is_final(self, level: int, bar: Bar, mark: int) -> bool:
-        """Whether a window has been let go: what it was is not known any more."""
-        since, _ = self.plan.needed(self.name, level, mark - self.plan.back)
-        return bar.start < since and not touches(self.pins[level], bar.start, bar.end - 1)
 
     def has_all(self, start: int, end: int) -> bool:
         """Whether history has told of a finest window: its ticks are in it already."""
@@ -240,14 +237,22 @@ class Wound:
 
     def pin(self) -> None:
         """Have kept what will be needed when a window that is open now is told by history."""
+        known, self._around = self._around, {}
         for level in range(len(self.plan.names)):
             spans: Spans = []
-            for first, last in [*self.open[level], *((lows[level], FOREVER) for lows in self.ongoing.values())]:
-                for around in (level, *self.plan.consumers[level]):
-                    spans.append((self.edge(around, first), FOREVER if last == FOREVER else self.edge(around, last, end=True)))
+            for span in [*self.open[level], *((lows[level], FOREVER) for lows in self.ongoing.values())]:
+                around = self._around[level, *span] = known.get((level, *span)) or self._whole(level, *span)
+                spans += around
             spans += [(start, end - 1) for (end, at), start in self.awaited.items() if at and self.plan.sources[at] == level]
             self.pins[level] = united(spans)
         self.kept.symbol(self.name).pins = self.pins
+
+    def _whole(self, level: int, first: int, last: int) -> Spans:
+        """Return a stretch in whole windows of a level, and of those that are made of them."""
+        return [
+            (self.edge(around, first), FOREVER if last == FOREVER else self.edge(around, last, end=True))
+            for around in (level, *self.plan.consumers[level])
+        ]
 
     def edge(self, level: int, time: int, *, end: bool = False) -> int:
         """Return the first or the last instant of the window around a time, or the time if there is none."""
@@ -268,7 +273,7 @@ class Wound:
             since, _ = self.plan.needed(self.name, level, mark - self.plan.back)
             self.mended[level] = [s for s in self.mended[level] if s[1] >= since or touches(pins, *s)]
             for bars in (self.history[level], self.told[level]):
-                for bar in [b for b in bars.values() if self.is_final(level, b, mark)]:
+                for bar in [b for b in bars.values() if b.start < since and not touches(pins, b.start, b.end - 1)]:
                     del bars[bar.start]
 
     @property

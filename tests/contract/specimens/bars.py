@@ -1,9 +1,11 @@
 import math
 
+import reactivex as rx
+
 from rxfeed import by
 from rxfeed import operators as ops
 from rxfeed.frame import is_frame
-from rxfeed.model import Bar
+from rxfeed.model import ONGOING, Bar, Gap, Repair
 from rxfeed.times import SECOND
 from tests.builders import T0, bar, frame_lane, line, tick, ticks
 from tests.contract.specimen import Callback, Marble, Refusal, Specimen, World
@@ -82,6 +84,13 @@ BY = TICKS.but(
     ],
     callbacks={"rejects": Callback(make=lambda call, _: ops.bars(by=by.ticks(2), rejects=call))},
 )
+GAPS = [
+    Gap("A", T0 + SECOND, T0 + 3 * SECOND, "test"),
+    Gap("B", T0 + SECOND, ONGOING, "test"),
+    Gap("A", 1, 0, "which is none"),
+]
+REPAIR = Repair(GAPS[0], "1s", T0 + SECOND, T0 + 4 * SECOND, ())
+"""It comes before any window is over, and is not taken."""
 SPECIMENS = [
     TICKS,
     BY,
@@ -146,6 +155,19 @@ SPECIMENS = [
         at_completion=["A 1s 6: 103-103 x1 r0 PARTIAL"],
         callbacks={},
     ),
+    TICKS.but(
+        variant="with gaps and repairs beside",
+        make=lambda _: ops.bars("1s", "2s", lateness="500ms", horizon="3s", gaps=rx.of(*GAPS), repairs=rx.of(REPAIR)),
+        lanes=["rows", "runs", "frames"],
+        at_completion=[
+            "A 2s 4: 104-105 x2 r0",
+            "A 1s 6: 106-107 x2 r0 PARTIAL",
+            "A 2s 6: 106-107 x2 r0 PARTIAL",
+            "B 1s 4: 51-51 x1 r0 PARTIAL GAP",
+            "B 2s 4: 51-51 x1 r0 PARTIAL GAP",
+        ],
+        callbacks={},
+    ),
     CLOCKED,
     CLOCKED.but(
         variant="with a clock and updates",
@@ -159,6 +181,9 @@ SPECIMENS = [
     ),
 ]
 REFUSES = [
+    Refusal(make=lambda: ops.bars("1s", gaps=3), text="gaps must be an observable, got int", error=TypeError),  # type: ignore
+    Refusal(make=lambda: ops.bars("1s", repairs=3), text="repairs must be an observable", error=TypeError),  # type: ignore
+    Refusal(make=lambda: ops.bars(by=by.ticks(2), gaps=rx.empty()), text="gaps must not be given with by"),  # type: ignore
     Refusal(make=lambda: ops.bars(), text="timeframes must be 1 to 32, got 0"),
     Refusal(make=lambda: ops.bars("1s", by=by.ticks(2)), text="timeframes must not be given with by"),  # type: ignore
     Refusal(make=lambda: ops.bars(by=[]), text="by must be 1 to 32 values, got 0"),
