@@ -55,8 +55,6 @@ def _payload(token: Secret) -> dict[str, Any] | None:
 
 
 def _number(value: Any) -> float | None:
-    if isinstance(value, bool):
-        return None
     try:
         number = msgspec.convert(value, float, strict=False)
     except msgspec.ValidationError:

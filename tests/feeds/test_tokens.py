@@ -192,6 +192,24 @@ def test_an_asker_who_is_cancelled_stops_nobody_and_the_last_one_stops_it() -> N
     world(use)
 
 
+def test_who_asks_as_soon_as_the_last_one_has_gone_begins_anew() -> None:
+    async def use(world: World) -> None:
+        async def twice() -> Secret:
+            try:
+                return await world.tokens.get()
+            except asyncio.CancelledError:
+                return await world.tokens.get()  # in the turn in which the request is being cancelled
+
+        world.source.next = ["hang"]
+        asking = asyncio.create_task(twice())
+        await settle()
+        asking.cancel()
+        assert await asking
+        assert len(world.source.asked) == 2
+
+    world(use)
+
+
 def test_a_login_is_tried_again_and_ends_in_one_error() -> None:
     async def use(world: World) -> None:
         world.source.next = [Unreachable(f"attempt {number}") for number in range(1, 7)]
@@ -490,7 +508,9 @@ def test_who_is_no_longer_let_in_keeps_the_old_one_to_its_end() -> None:
 )
 def test_a_refresh_that_gives_nothing_newer_logs_in(answer: Any) -> None:
     async def use(world: World) -> None:
-        refused = await world.tokens.get()
+        refused = world.source.make(exp=world.simulation.clock.now // SECOND + int(9 * DAY))
+        world.source.next = [refused]
+        await world.tokens.get()
         world.tokens.forget(refused)
         first = await world.tokens.get()
         ends = world.simulation.clock.now // SECOND + int(DAY)
@@ -504,6 +524,34 @@ def test_a_refresh_that_gives_nothing_newer_logs_in(answer: Any) -> None:
         assert len(world.changes) == 1
         assert await world.tokens.get() not in (first, refused)
         assert world.of(TokenFailed) == []
+
+    world(use)
+
+
+def test_a_token_that_is_refused_when_it_is_to_be_refreshed_is_given_no_more() -> None:
+    async def use(world: World) -> None:
+        first = await world.tokens.get()
+        world.tokens.keep(world.changed)
+        world.source.next = [TokenRefused("HTTP 401"), Unreachable("gone")]
+        await until_asked(world, 3)
+        await asyncio.sleep(0.1)
+        assert world.tokens.held is None
+        assert [(event.text, event.left) for event in world.of(TokenFailed)] == [("gone", 0.0)]
+        assert await world.tokens.get() != first
+        assert world.source.how == ["login", "validate", "login", "login"]
+
+    world(use)
+
+
+def test_who_keeps_it_too_during_a_refresh_begins_no_other() -> None:
+    async def use(world: World) -> None:
+        await world.tokens.get()
+        world.tokens.keep(world.changed)
+        world.source.next = ["hang"]
+        await until_asked(world, 2)
+        world.tokens.keep(world.changed)
+        await asyncio.sleep(60)
+        assert (len(world.of(TokenFailed)), len(world.source.asked), len(world.changes)) == (1, 3, 2)
 
     world(use)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rxfeed.errors import FeedError, LoginRefused, TokenRefused, Unreachable
+from rxfeed.errors import FeedError, GatewayRefused, LoginRefused, TokenRefused, Unreachable
 from rxfeed.events import ClockOff, TokenChanged, TokenFailed
 from rxfeed.feeds.projectx import Credentials
 from rxfeed.feeds.projectx import Gateway as Opened
@@ -303,6 +303,17 @@ def test_a_gateway_that_is_away_for_an_hour_is_asked_until_it_is_back() -> None:
         assert failures < 3_000
 
     kept(gateway, use)
+
+
+def test_a_gateway_that_is_broken_is_asked_five_times_to_let_us_in() -> None:
+    gateway = Gateway({"Auth/loginKey": 503})
+
+    async def use(world: World) -> None:
+        with pytest.raises(GatewayRefused, match=r"^Auth/loginKey answered HTTP 503$"):
+            await world.login.token()
+        assert auth(gateway) == ["loginKey"] * 5
+
+    asking(gateway, use)
 
 
 def test_a_storm_of_401_is_one_login() -> None:
