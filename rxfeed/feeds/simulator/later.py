@@ -28,8 +28,6 @@ class Later:
 
     def put(self, when: int, action: Callable[[], None]) -> None:
         """Do something at a time, but not before what was put in earlier."""
-        if self._queue:
-            when = max(when, self._queue[-1][0])
         self._queue.append((when, action))
         if self._timer is None:
             self._timer = self._clock.call_at(when, self._due)

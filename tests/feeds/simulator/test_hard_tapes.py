@@ -187,6 +187,7 @@ def test_what_is_behind_is_lost_with_its_connection_and_stays_in_order(clock: Vi
     one.lag = SECOND
     simulator.trade("MNQ", (21_500.5, 1))
     simulator.fault("drop")
+    assert clock.next_due is None
     after(clock, 2)
     assert list(one.sent.trades(MNQ)) == [(0, 1)]
     assert list(simulator.truth.unseen(MNQ)) == [(2, 2)]

@@ -16,7 +16,7 @@ from aiohttp import (
 )
 
 from rxfeed.feeds.simulator import Simulator
-from rxfeed.testing import Simulation
+from rxfeed.testing import Simulation, simulate
 from tests.feeds.simulator.plain import ask, hub, login
 from tests.feeds.simulator.test_app import ADDRESS, world
 
@@ -72,8 +72,11 @@ def test_rest_that_is_refused_hangs_or_is_slow() -> None:
             await refresh()
         assert await refresh() == 0
         simulator.fault("hang:validate=10s")
+        before = len(asyncio.all_tasks())
         with pytest.raises(TimeoutError):
             await refresh()
+        await asyncio.sleep(2)
+        assert len(asyncio.all_tasks()) < before  # nobody waits, so nothing hangs any more
         assert await refresh() == 0
         simulator.fault("slow:validate=7s")
         assert await refresh() == 7
@@ -107,6 +110,21 @@ def test_a_simulator_stops_at_once_whatever_hangs_in_it() -> None:
         await asyncio.wait([waiting])
 
     world(main, rate=0)
+
+
+def test_a_server_is_closed_at_once_whoever_waits_for_its_answer() -> None:
+    async def main(simulation: Simulation) -> None:
+        simulator = Simulator(clock=simulation.clock, rate=0, faults=["slow:rest=1h"])
+        async with simulation.network.session() as session:
+            server = await simulation.network.serve("sim.test", simulator.app())
+            waiting = asyncio.ensure_future(login(session, ADDRESS))
+            await asyncio.sleep(1)
+            await server.close()
+            assert simulation.loop.time() < 1.1
+            with pytest.raises(ClientConnectionError):
+                await waiting
+
+    simulate(main)
 
 
 def test_an_hour_in_a_black_hole_and_the_market_went_on() -> None:
