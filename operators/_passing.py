@@ -13,6 +13,10 @@ from reactivex.disposable import Disposable
 from rxfeed.runs import Run, RunObservable, RunObserver
 
 
+def _ignore(_: Any) -> None:
+    pass
+
+
 class Passing(RunObserver):
     """One attempt's observer: it says when the first element comes, and from then on hands elements on as they are.
 
@@ -39,9 +43,39 @@ class Passing(RunObserver):
         """Subscribe to a source."""
         if isinstance(source, RunObservable):
             return super().to(source, scheduler)
-        # Not as the functions that it has now: they change.
-        self._subscription.disposable = source.subscribe(self.on_next, self.on_error, self.on_completed, scheduler=scheduler)
-        return Disposable(self._dispose)
+        emit = self._observer.on_next
+
+        def first(value: Any) -> None:
+            nonlocal forward
+            forward = emit
+            if not self._stopped:
+                self._begun()
+            if not self._stopped:
+                emit(value)
+
+        # One variable that changes is all that an element meets, and a method would cost twice that.
+        forward = first
+
+        def on_next(value: Any) -> None:
+            forward(value)
+
+        def on_error(error: Exception) -> None:
+            nonlocal forward
+            forward = _ignore
+            self.on_error(error)
+
+        def on_completed() -> None:
+            nonlocal forward
+            forward = _ignore
+            self.on_completed()
+
+        def leave() -> None:
+            nonlocal forward
+            forward = _ignore
+            self._dispose()
+
+        self._subscription.disposable = source.subscribe(on_next, on_error, on_completed, scheduler=scheduler)
+        return Disposable(leave)
 
     def _pass(self) -> None:
         observer = self._observer

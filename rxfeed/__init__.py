@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from rxfeed import by, errors, expressions, operators, pipeline, rules, sessions
     from rxfeed.book import Book
+    from rxfeed.breaker import Breaker
     from rxfeed.clock import Clock, LiveClock, LoopClock, ReplayClock, VirtualClock
-    from rxfeed.errors import InputError, Overflow, PartialRefused, RepairRefused, RxfeedError
+    from rxfeed.errors import CircuitOpen, InputError, Overflow, PartialRefused, RepairRefused, RetriesExhausted, RxfeedError
     from rxfeed.failures import Failure
     from rxfeed.feeds.projectx import Gateway
     from rxfeed.feeds.replay import replay
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 __all__ = [
     "Bar",
     "Book",
+    "Breaker",
+    "CircuitOpen",
     "Clock",
     "ClockScheduler",
     "Depth",
@@ -53,6 +56,7 @@ __all__ = [
     "Reject",
     "RepairRefused",
     "ReplayClock",
+    "RetriesExhausted",
     "RxfeedError",
     "Session",
     "Side",
@@ -76,8 +80,11 @@ __all__ = [
 
 _HOMES: Final = {
     "rxfeed.book": ("Book",),
+    "rxfeed.breaker": ("Breaker",),
     "rxfeed.clock": ("Clock", "LiveClock", "LoopClock", "ReplayClock", "VirtualClock"),
-    "rxfeed.errors": ("InputError", "Overflow", "PartialRefused", "RepairRefused", "RxfeedError"),
+    "rxfeed.errors": (
+        "CircuitOpen", "InputError", "Overflow", "PartialRefused", "RepairRefused", "RetriesExhausted", "RxfeedError",
+    ),  # fmt: skip
     "rxfeed.failures": ("Failure",),
     "rxfeed.feeds.projectx": ("Gateway",),
     "rxfeed.feeds.replay": ("replay",),

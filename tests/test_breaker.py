@@ -100,8 +100,12 @@ def test_a_time_window_forgets_by_the_clock() -> None:
 def test_a_clock_that_is_set_back_loses_nothing() -> None:
     world = World(window="10s", minimum_calls=3)
     world.fail(1)
+    world.clock._now -= 5 * SECOND
+    world.fail(1)
+    world.clock._now += 5 * SECOND
+    assert world.breaker.metrics.calls == 2
     world.clock._now -= 3_600 * SECOND
-    world.fail(2)
+    world.fail(1)
     assert world.breaker.state == "open"
 
 
@@ -121,6 +125,28 @@ def test_slow_is_a_first_element_that_takes_long_and_a_late_failure() -> None:
     attempt.failed(Boom())
     assert world.breaker.metrics[2:5] == (1, 1, 1)
     assert (world.breaker.metrics.failure_rate, world.breaker.metrics.slow_rate) == (1.0, 1.0)
+
+
+def test_slow_ones_that_fell_out_of_the_window_are_forgotten() -> None:
+    world = World(window=2, minimum_calls=2, slow_call="2s")
+    attempt = world.breaker.attempt()
+    world.later(3)
+    attempt.succeeded()
+    world.well(2)
+    assert world.breaker.metrics[2:5] == (2, 0, 0)
+
+
+def test_half_open_does_not_close_while_the_rest_could_be_slow() -> None:
+    world = World(minimum_calls=1, open_wait=1, permitted_calls=4, slow_call="2s", slow_rate=0.5, failure_rate=1.0)
+    world.fail(1)
+    world.later(1)
+    attempts = [world.breaker.attempt() for _ in range(4)]
+    attempts[0].succeeded()
+    assert world.breaker.state == "half_open"
+    world.later(3)
+    attempts[1].succeeded()
+    attempts[2].succeeded()
+    assert world.breaker.state == "open"
 
 
 def test_open_refuses_with_all_that_is_known() -> None:
@@ -330,7 +356,7 @@ def test_listeners_that_cause_each_other_for_ever_are_cut_off(logged: list[str])
     assert "listeners cause each other: 1,000 values in one turn, the rest is left out" in logged[0]
     world.told.clear()
     world.breaker.disable()
-    assert world.told, "and the next change is told again"
+    assert world.told[0].state == "disabled", "and nothing of before is told later"
 
 
 def test_who_leaves_hears_no_more() -> None:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 from reactivex.subject import Subject
+from tenacity import stop_after_attempt
 
 import rxfeed
 from rxfeed import Frame, Tick, operators
@@ -174,7 +175,7 @@ ENTRIES: Mapping[str, Entry] = {
     "latest_quote": through(lambda: ops.latest_quote(), "quotes"),
     "meter": through(lambda: ops.meter("stage")),
     "order_book": through(lambda: ops.order_book(every="1s"), "depth"),
-    "restart": through(lambda: ops.restart(scheduler=_clock()), most=200.0),
+    "restart": through(lambda: ops.restart(stop=stop_after_attempt(1), scheduler=_clock()), most=200.0),
     "retry": through(lambda: ops.retry(scheduler=_clock()), most=200.0),
     "sample_every": through(lambda: ops.sample_every("1s", scheduler=_clock())),
     "share_latest": through(lambda: ops.share_latest()),

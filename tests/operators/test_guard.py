@@ -162,9 +162,13 @@ def test_a_handler_that_opens_its_own_guard_and_raises_is_survived() -> None:
     assert (seen, counts(end)) == ([1], (2, 0, 1, 0, 1))
 
 
-@pytest.mark.parametrize("slow_call", [None, "1s"])
-def test_an_interrupt_passes_and_gives_the_permit_back(slow_call: Any) -> None:
-    source, guard = Subject[Any](), breaker(VirtualClock(), slow_call=slow_call)
+@pytest.mark.parametrize("broken", [False, True])
+def test_an_interrupt_passes_and_is_no_failure(broken: bool) -> None:
+    clock = VirtualClock()
+    source, guard = Subject[Any](), breaker(clock, minimum_calls=1)
+    if broken:
+        guard.attempt().failed(Boom())
+        clock.advance(10 * SECOND)
 
     def handler(n: int) -> None:
         raise KeyboardInterrupt
@@ -173,7 +177,7 @@ def test_an_interrupt_passes_and_gives_the_permit_back(slow_call: Any) -> None:
     with pytest.raises(KeyboardInterrupt):
         source.on_next(1)
     assert end.is_disposed
-    assert guard.metrics.calls == 0
+    assert (guard.metrics.calls, guard.metrics.permits) == (0, int(broken)), "a permit is given back"
 
 
 def test_completion_and_errors_are_as_without_a_guard() -> None:
