@@ -23,10 +23,10 @@ from ._loop import LONGEST, MOST, running_loop
 from ._reading import Reading
 from ._sink import Sink
 
-_FIRST: Final = 32
-_MOST_RUN: Final = 256
+_FIRST: Final = 4
+_MOST_RUN: Final = 128
 """Ticks that are handed on together: after each such piece we look at the time."""
-_MOST_SINGLE: Final = 32
+_MOST_SINGLE: Final = 16
 """Likewise, to somebody who takes them one by one."""
 _MOST_ROWS: Final = 16_384
 """Likewise, rows of a frame."""

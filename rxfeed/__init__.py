@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from rxfeed import by, errors, expressions, operators, pipeline, rules, sessions
+    from rxfeed import by, errors, expressions, operators, overflow, pipeline, rules, sessions
     from rxfeed.book import Book
     from rxfeed.breaker import Breaker
     from rxfeed.clock import Clock, LiveClock, LoopClock, ReplayClock, VirtualClock
@@ -71,6 +71,7 @@ __all__ = [
     "expressions",
     "merge",
     "operators",
+    "overflow",
     "pipeline",
     "replay",
     "rules",
@@ -83,8 +84,14 @@ _HOMES: Final = {
     "rxfeed.breaker": ("Breaker",),
     "rxfeed.clock": ("Clock", "LiveClock", "LoopClock", "ReplayClock", "VirtualClock"),
     "rxfeed.errors": (
-        "CircuitOpen", "InputError", "Overflow", "PartialRefused", "RepairRefused", "RetriesExhausted", "RxfeedError",
-    ),  # fmt: skip
+        "CircuitOpen",
+        "InputError",
+        "Overflow",
+        "PartialRefused",
+        "RepairRefused",
+        "RetriesExhausted",
+        "RxfeedError",
+    ),
     "rxfeed.failures": ("Failure",),
     "rxfeed.feeds.projectx": ("Gateway",),
     "rxfeed.feeds.replay": ("replay",),
@@ -97,7 +104,7 @@ _HOMES: Final = {
     "rxfeed.windows": ("Windows",),
 }
 _HOME: Final = {name: module for module, names in _HOMES.items() for name in names}
-_MODULES: Final = frozenset({"by", "errors", "expressions", "operators", "pipeline", "rules", "sessions"})
+_MODULES: Final = frozenset({"by", "errors", "expressions", "operators", "overflow", "pipeline", "rules", "sessions"})
 
 
 def __getattr__(name: str) -> object:

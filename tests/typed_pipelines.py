@@ -11,7 +11,7 @@ from reactivex import operators as rxo
 from reactivex.abc import DisposableBase
 
 import rxfeed
-from rxfeed import Bar, Book, Depth, Frame, Quote, Tick, by
+from rxfeed import Bar, Book, Depth, Frame, Quote, Tick, by, overflow
 from rxfeed import operators as ops
 from rxfeed.attempts import AttemptPolicy
 from rxfeed.breaker import Breaker, BreakerChanged
@@ -75,6 +75,19 @@ def flow() -> None:
     assert_type(frames.pipe(ops.sample_every("1s"), ops.each()), Observable[Tick])
     assert_type(ticks.pipe(ops.timeout_idle(between="30s", session="CME"), ops.bars("1m")), Observable[Bar])
     assert_type(frames.pipe(ops.timeout_idle(first="1m", on_idle=lambda stale: None)), Observable[Frame[Tick]])
+
+
+def pressed() -> None:
+    ticks = rxfeed.replay("ticks.parquet")
+    conflate = overflow.conflate("1s")
+    assert_type(ticks.pipe(ops.backpressure(10)), Observable[Tick])
+    assert_type(ticks.pipe(ops.backpressure(10, overflow.sample("1s")), ops.bars("1m")), Observable[Bar])
+    assert_type(ticks.pipe(ops.bars("1m"), ops.backpressure(overflow="newest")), Observable[Bar])
+    assert_type(ticks.pipe(ops.backpressure(10, conflate)), Observable[Tick | Bar])
+    assert_type(ticks.pipe(ops.validate(), ops.backpressure(overflow=conflate), ops.bars("1m")), Observable[Bar])
+    valve = overflow.Valve()
+    assert_type(ticks.pipe(ops.backpressure(10, overflow.block(valve)), rxo.map(lambda tick: tick.price)), Observable[float])
+    assert_type(ticks.pipe(ops.backpressure(10, overflow.block(valve, then=conflate))), Observable[Tick | Bar])
 
 
 def quotes_and_books() -> None:

@@ -35,7 +35,8 @@ class Truth:
     def as_json(self) -> dict[str, Any]:
         """Return it for programs."""
         return {
-            "sent": self.sent, "volume": self.volume, "missed": self.missed, "bars": self.bars, "gaps": self.gaps, "differences": self.differences,
+            "sent": self.sent, "volume": self.volume, "missed": self.missed, "bars": self.bars, "gaps": self.gaps,
+            "differences": self.differences,
         }  # fmt: skip
 
     def lines(self) -> list[str]:

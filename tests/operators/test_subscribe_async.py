@@ -475,7 +475,7 @@ WRONG: Any = 5
     ("make", "error", "text"),
     [
         (lambda: ops.subscribe_async(nothing, capacity=0), ValueError, "capacity must be at least 1, got 0"),
-        (lambda: ops.subscribe_async(nothing, overflow=WRONG), ValueError, "overflow must be one of error, .* got 5"),
+        (lambda: ops.subscribe_async(nothing, overflow=WRONG), ValueError, "overflow must be one of newest, error, .* got 5"),
         (lambda: ops.subscribe_async(WRONG), TypeError, "handler must be an async function, got int"),
         (lambda: ops.subscribe_async(nothing, scheduler=WRONG), TypeError, "scheduler must be a clock or a scheduler, got 5"),
     ],

@@ -98,7 +98,7 @@ class Dropping(RuleBasedStateMachine):
     @rule(most=st.integers(2, 12))
     def take_and_not_hand_on(self, most: int) -> None:
         assert self.kernel
-        got = self.kernel.take(most)
+        got: Any = self.kernel.take(most)
         rest = got.slice(1, len(got) - 1) if is_frame(got) else got[1:]
         self.kernel.unsent(rest)
         del self.waiting[: len(got)]
