@@ -49,6 +49,8 @@ def tape(random: Random, count: int) -> list[Tick]:
             now += 3_600 * 11 * SECOND
         time = now - random.choice([0] * 60 + [1, 700, 3_000, 90_000]) * SECOND // 1_000
         price = float("nan") if random.random() < 0.02 else random.randrange(400, 480) / 4
+        if made and made[-1].time == time and random.random() < 0.5:  # the later number first
+            made[-1], seq = msgspec.structs.replace(made[-1], seq=seq), made[-1].seq
         made.append(Tick(random.choice("AAB"), time, price, random.randrange(1, 9), random.randrange(3), seq))
     return made
 
@@ -181,3 +183,21 @@ def test_what_was_not_handed_on_is_dropped() -> None:
     assert (stats.emitted, stats.conflated) == (0, 0)
     kernel.clear()
     assert kernel.stats == (20, 0, 0, 20, 0, 8)
+
+
+def test_what_steps_back_behind_a_tick_that_is_gone_already_is_not_merged() -> None:
+    kernel = backlog(6, overflow.conflate("1s"))
+    kernel.put(Frame.of([tick(0.9, seq=0)]))
+    kernel.take(1)
+    kernel.run([tick(at, seq=seq) for seq, at in enumerate((0.1, 0.2, 0.91, 0.92, 0.93, 0.94, 0.95), 1)])
+    got = held(kernel)
+    # With a horizon of 0 bars refuse these two, and no others.
+    assert [each.seq for each in got[:2]] == [1, 2]
+    assert got[2].count == 2
+
+
+def test_of_equal_times_the_number_decides_which_is_first_and_last() -> None:
+    kernel = backlog(1, overflow.conflate("1s"))
+    kernel.run([tick(0.5, 100.0 + seq, seq=seq) for seq in (3, 1, 4, 2)])
+    (one,) = held(kernel)
+    assert (one.open, one.first_seq, one.close, one.last_seq) == (101.0, 1, 104.0, 4)

@@ -255,8 +255,8 @@ class Sampled(RuleBasedStateMachine):
 TestDropping = Dropping.TestCase
 TestNewest = Newest.TestCase
 TestSampled = Sampled.TestCase
-for case in (TestDropping, TestNewest, TestSampled):
-    case.settings = settings(max_examples=25, stateful_step_count=15, deadline=None)
+Dropping.TestCase.settings = Newest.TestCase.settings = settings(max_examples=25, stateful_step_count=15, deadline=None)
+Sampled.TestCase.settings = settings(max_examples=12, stateful_step_count=12, deadline=None)
 
 
 def test_the_newest_share_stays_whole_and_the_older_are_thinned_evenly() -> None:
