@@ -189,14 +189,20 @@ class BarsKernel:
         """Set the windows of a gap to what history says of them; return the bars that this changes, flagged REPAIRED.
 
         Bars that contain them are reduced anew, as revisions or when they close. A bar without the flag GAP is never
-        replaced; nor is one whose window is not over (`take_rejects` tells). The repair's gap need not have been told.
+        replaced; nor is one whose window is not over (`take_rejects` tells): of a symbol that has had no tick, all in a repair
+        are over. The repair's gap need not have been told.
 
         Raises:
             ValueError: this kernel was not made with `mends`.
             RepairRefused: the repair is not of this kernel's windows; nothing has changed then.
         """
         self._must_mend()
-        return self._told(repair.gap.symbol, self._mender.replace(repair))
+        symbol = repair.gap.symbol
+        self._mender.check(repair)
+        if self._lane.watermark(symbol) is None:  # history of the time before its first tick, which is over
+            self._to_rows()
+            self._rows.begin(symbol, repair.end)
+        return self._told(symbol, self._mender.replace(repair))
 
     @property
     def mended(self) -> MendStats:

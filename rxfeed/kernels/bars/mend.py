@@ -75,8 +75,7 @@ class Mender:
         Raises:
             RepairRefused: it is not of this kernel's windows, or says two things of one; nothing has changed then.
         """
-        _check_gap(repair.gap)
-        level = self._check(repair)
+        level = self.check(repair)
         symbol = repair.gap.symbol
         told = self._gap(repair.gap, ends=False)
         wound, mark = self.wounds[symbol], self._mark_of(symbol)
@@ -234,7 +233,13 @@ class Mender:
 
     # --- what is refused
 
-    def _check(self, repair: Repair) -> int:
+    def check(self, repair: Repair) -> int:
+        """Return the level of a repair.
+
+        Raises:
+            RepairRefused: it cannot be meant.
+        """
+        _check_gap(repair.gap)
         plan, symbol = self.plan, repair.gap.symbol
         if repair.timeframe not in plan.names:
             raise RepairRefused(f"a repair must be of {', '.join(plan.names)}, got {repair.timeframe!r}")

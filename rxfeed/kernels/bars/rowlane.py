@@ -250,6 +250,11 @@ class RowLane:
                 self._settle(symbol, time)
         return out
 
+    def begin(self, name: str, time: int) -> None:
+        """Set the watermark of a symbol that has none."""
+        symbol = self.symbols[name] = Symbol(name, self.plan.grids(name), self.kept.symbol(name))
+        symbol.watermark = time
+
     def finish(self) -> list[Bar]:
         """Close everything; windows that end after the watermark are PARTIAL."""
         out: list[Bar] = []
