@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
-from rxfeed.events import Connected, Event, Gapped, NotRepaired, Repaired, Rotated
+from rxfeed.events import Connected, Disagreed, Event, Gapped
 
 _NAMES: Final = {
     "Lost": ("loss", "losses"),
@@ -39,14 +39,14 @@ class News:
             case Gapped():
                 self.gaps_open = max(0, self.gaps_open - 1)
                 self.counts["Gapped"] += 1
-            case Connected(attempts=attempts):
+            case Connected():
                 self.counts["Connected"] += 1
-                if self.counts["Connected"] > 1:
-                    self.counts["Reconnected"] += 1
-                del attempts
-            case Rotated() | Repaired() | NotRepaired() | _:
+                self.counts["Reconnected"] = self.counts["Connected"] - 1
+            case _:
                 self.counts[type(event).__name__] += 1
-        self._say(str(event))
+        # A bar at a time history may differ a thousand times: the 1st, 10th, 100th are said.
+        if not isinstance(event, Disagreed) or str(self.counts["Disagreed"]).strip("0") == "1":
+            self._say(str(event))
 
     def lines(self) -> list[str]:
         """Return what happened, for people: nothing where all was quiet."""
