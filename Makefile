@@ -44,8 +44,8 @@ $(LOOKS): $(RUNS)
 demo: $(RUNS)  ## stream live bars from a simulated gateway, over changes of its token and a drop
 	@mkdir -p build/demo
 	env -u RXFEED_USER -u RXFEED_KEY -u RXFEED_CREDENTIALS -u RXFEED_GATEWAY -u PROJECT_X_USERNAME -u PROJECT_X_API_KEY \
-	$(BIN)/rxfeed run MNQ MES -t 1s -t 5s --rate 2000 --backfill 1m \
-	--token-life 10s --fault drop@8s --for 25s -o build/demo </dev/null
+	$(BIN)/rxfeed run MNQ MES -t 1s -t 5s --rate 2000 \
+	--token-life 12s --fault drop@10s --for 30s -o build/demo </dev/null
 
 notebook: $(LOOKS)  ## open the notebooks in JupyterLab, or with WITH=marimo in marimo
 	@case "$(WITH)" in \
