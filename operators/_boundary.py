@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
 from reactivex import Observable, abc
@@ -12,7 +13,7 @@ from rxfeed.clock import Clock
 from rxfeed.events import Event, Overflowed, Pressed, Relieved
 from rxfeed.failures import stage_of, tell
 from rxfeed.frame import Frame, is_frame
-from rxfeed.kernels.pressure.backlog import Backlog, Block
+from rxfeed.kernels.pressure.backlog import Backlog, Block, PressureStats
 from rxfeed.kernels.pressure.make import backlog
 from rxfeed.model import Bar, Gap, Tick
 from rxfeed.overflow import Blocking, Overflowing
@@ -69,8 +70,8 @@ class Boundary(abc.DisposableBase):
     """Between a source that pushes and an observer that is handed what it has time for."""
 
     __slots__ = (
-        "_alert", "_clock", "_draining", "_ended", "_error", "_handle", "_loop", "_observer", "_on_run", "_over", "_piece",
-        "_reading", "_rows", "_said", "_setting", "_time", "_undecided", "_upstream", "backlog",
+        "_alert", "_clock", "_draining", "_ended", "_error", "_fresh", "_hand_run", "_handle", "_loop", "_observer", "_over",
+        "_piece", "_reading", "_room", "_rows", "_said", "_setting", "_time", "_undecided", "_upstream", "backlog",
     )  # fmt: skip
 
     def __init__(self, setting: Setting, observer: abc.ObserverBase[Any], clock: Clock | None) -> None:
@@ -78,26 +79,34 @@ class Boundary(abc.DisposableBase):
         self.backlog = setting.backlog()
         self._loop = running_loop("backpressure")
         self._undecided = setting.overflow is None
-        self._on_run = observer.on_run if isinstance(observer, RunObserver) else None
+        self._hand_run = observer.on_run if isinstance(observer, RunObserver) else None
         self._alert = setting.alert
         self._piece, self._rows = _FIRST, _MOST_ROWS
         self._handle: asyncio.Handle | None = None
         self._draining = self._ended = self._over = False
         self._error: Exception | None = None
         self._upstream: abc.DisposableBase | None = None
+        self._fresh: list[Tick] = []
         self._said: list[Callable[[int], Event]] = []
         self._time = 0
         what = setting.overflow
         self._reading = Reading(what, setting.capacity, self._loop, self._unread) if isinstance(what, Blocking) else None
+        self._room = self.backlog.room if self._reading is None else 1
 
     def open(self, source: Observable[Any], scheduler: abc.SchedulerBase | None) -> Boundary:
         """Subscribe to the source."""
-        input = RunObserver(self._on_next(), self._runs(), self._end, self._end)
+        input = RunObserver(self._on_next(), self._on_run, self._end, self._end)
         upstream = input.to(source, scheduler)
         self._upstream = upstream
         if self._over or self._ended:
             upstream.dispose()
         return self
+
+    @property
+    def stats(self) -> PressureStats:
+        """What became of the ticks so far."""
+        self._flush()
+        return self.backlog.stats
 
     def dispose(self) -> None:
         """Let go of the source, and drop what waits."""
@@ -107,54 +116,57 @@ class Boundary(abc.DisposableBase):
     # --- in
 
     def _on_next(self) -> Callable[[Any], None]:
-        put, reading = self.backlog.put, self._reading
+        # Ticks that come one by one are gathered, and put in as if they had come together: that is all one costs here.
+        fresh, append = self._fresh, self._fresh.append
 
         def on_next(element: Any) -> None:
-            nonlocal put
             if self._ended:
                 return
-            if self._undecided and type(element) is not Tick:
-                put = self._decided(element).put
-            try:
-                taken = put(element)
-            except Exception as error:
-                self._stop(error)
+            if type(element) is Tick:
+                append(element)
+                if len(fresh) >= self._room:
+                    self._flush()
+                if self._handle is None:
+                    self._wake()
                 return
-            if not taken:
-                self._stop(self.backlog.error())
-            elif self._handle is None:
-                self._wake()
-            if reading is not None:
-                reading.more(self.backlog.load)
+            self._flush()
+            if self._undecided:
+                self._decide(element)
+            self._put(self.backlog.put, element)
 
         return on_next
 
-    def _runs(self) -> Callable[[Run], None]:
-        reading = self._reading
+    def _on_run(self, ticks: Run) -> None:
+        if not self._ended:
+            self._flush()
+            self._put(self.backlog.run, ticks)
 
-        def on_run(ticks: Run) -> None:
-            if self._ended:
-                return
-            try:
-                taken = self.backlog.run(ticks)
-            except Exception as error:
-                self._stop(error)
-                return
-            if not taken:
-                self._stop(self.backlog.error())
-            elif self._handle is None:
-                self._wake()
-            if reading is not None:
-                reading.more(self.backlog.load)
+    def _flush(self) -> None:
+        """Put in what was gathered."""
+        if self._fresh:
+            ticks = self._fresh[:]
+            self._fresh.clear()
+            self._put(self.backlog.run, ticks)
+            self._room = 1 if self._reading is not None else self.backlog.room
 
-        return on_run
+    def _put(self, put: Callable[[Any], bool], what: Any) -> None:
+        try:
+            taken = put(what)
+        except Exception as error:
+            self._stop(error)
+            return
+        if not taken:
+            self._stop(self.backlog.error())
+        elif self._handle is None:
+            self._wake()
+        if self._reading is not None:
+            self._reading.more(self.backlog.load)
 
-    def _decided(self, element: Any) -> Backlog:
+    def _decide(self, element: Any) -> None:
         """Without a policy it is the first element that decides: bars have an identity, and nothing else has."""
         if not self.backlog.received and (isinstance(element, Bar) or (is_frame(element) and element.kind is Bar)):
             self.backlog = self._setting.backlog("newest")
         self._undecided = False
-        return self.backlog
 
     def _stop(self, error: Exception) -> None:
         """End it ourselves, behind what waits."""
@@ -163,6 +175,7 @@ class Boundary(abc.DisposableBase):
             self._upstream.dispose()
 
     def _end(self, error: Exception | None = None) -> None:
+        self._flush()
         if not self._ended and not self._over:
             self._ended, self._error = True, error
             if self._handle is None:
@@ -195,7 +208,8 @@ class Boundary(abc.DisposableBase):
     def _hand_on(self) -> None:
         backlog, time, reading = self.backlog, self._loop.time, self._reading
         begin = time()
-        until, left = begin + LONGEST, MOST
+        until, left, fresh = begin + LONGEST, MOST, self._fresh
+        self._flush()
         while backlog:
             block = backlog.take(min(self._piece, left), self._rows)
             if reading is not None:
@@ -214,6 +228,8 @@ class Boundary(abc.DisposableBase):
             if left <= 0 or now >= until:
                 return
             begin = now
+            if fresh:
+                self._flush()
         if self._ended:
             self._finish()
         elif backlog.notices or self._said:
@@ -223,8 +239,8 @@ class Boundary(abc.DisposableBase):
         if isinstance(block, Frame):
             self._observer.on_next(block)
             return
-        if self._on_run is not None and block.__class__ is list:
-            self._on_run(block)
+        if self._hand_run is not None and block.__class__ is list:
+            self._hand_run(block)
             return
         emit, done = self._observer.on_next, 0
         try:
@@ -248,7 +264,7 @@ class Boundary(abc.DisposableBase):
         elif spent > _LONG:
             self._piece = max(1, int(count * _GOOD / spent))
         elif count == self._piece and spent < _QUICK:
-            self._piece = min(2 * self._piece, _MOST_SINGLE if self._on_run is None else _MOST_RUN)
+            self._piece = min(2 * self._piece, _MOST_SINGLE if self._hand_run is None else _MOST_RUN)
 
     def _finish(self) -> None:
         if self.backlog.lost or self.backlog.notices or self._said:
@@ -264,6 +280,9 @@ class Boundary(abc.DisposableBase):
 
     def _close(self) -> None:
         self._over = self._ended = True
+        with suppress(Exception):  # it is dropped at once
+            self.backlog.run(self._fresh[:])
+        self._fresh.clear()
         self.backlog.clear()
         if self._reading is not None:
             self._reading.close()

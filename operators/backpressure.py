@@ -40,7 +40,7 @@ class Pressure(Called):
     @property
     def stats(self) -> PressureStats:
         """Ticks by what became of them: received = emitted + conflated + dropped + pending."""
-        return PressureStats(0, 0, 0, 0, 0, 0) if self._newest is None else self._newest.backlog.stats
+        return PressureStats(0, 0, 0, 0, 0, 0) if self._newest is None else self._newest.stats
 
     def _bounded(self, source: Observable[Any]) -> Observable[Any]:
         setting = self._setting

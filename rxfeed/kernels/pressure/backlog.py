@@ -70,7 +70,7 @@ class Backlog(ABC):
     """
 
     __slots__ = (
-        "_alarm", "_alerted", "_at", "_blocks", "_gone", "_high", "_kept", "_open", "_relief", "_told", "capacity", "conflated",
+        "_alarm", "_alerted", "_at", "_blocks", "_full", "_gone", "_high", "_open", "_relief", "_told", "capacity", "conflated",
         "dropped", "emitted", "lost", "notices", "received",
     )  # fmt: skip
 
@@ -98,6 +98,7 @@ class Backlog(ABC):
         self._told: Notice = "relieved"
         self._alerted = (0, 0)  # conflated and dropped by then
         self._relief = int(RELIEVED * capacity)
+        self._full = math.ceil(PRESSED * capacity) if self.alerts else capacity + 1
         self._alarm = 0
         self._arm()
 
@@ -112,6 +113,11 @@ class Backlog(ABC):
     def load(self) -> int:
         """What waits, counted as the capacity is."""
         return self.received - self._gone
+
+    @property
+    def room(self) -> int:
+        """How many more ticks may come before somebody must look, 1 or more."""
+        return max(1, self._alarm - self.received)
 
     def __bool__(self) -> bool:
         return bool(self._blocks)
@@ -202,9 +208,13 @@ class Backlog(ABC):
         if load > self._high:
             self._high = load
         block = self._head(rows if rows and self._frame_next else most)
-        self.emitted += len(block)
-        self._gone += len(block)
-        self._settle()
+        count = len(block)
+        self.emitted += count
+        self._gone += count
+        if self._told == "relieved":
+            self._alarm += count
+        else:
+            self._settle()
         return block
 
     @property
@@ -284,7 +294,7 @@ class Backlog(ABC):
         if self._open is not None and len(self._open) >= BLOCK:
             self._open = None
         load, taken = self.load, True
-        if self.alerts and self._told == "relieved" and load >= math.ceil(PRESSED * self.capacity):
+        if self.alerts and self._told == "relieved" and load >= self._full:
             self._told = "pressed"
             self._alerted = self.conflated, self.dropped
             self.notices.append("pressed")
@@ -306,9 +316,7 @@ class Backlog(ABC):
 
     def _arm(self) -> None:
         """Say at how many received somebody must look; before that, an element costs one comparison."""
-        near = self.capacity + 1
-        if self.alerts and self._told == "relieved":
-            near = math.ceil(PRESSED * self.capacity)
+        near = self._full if self._told == "relieved" else self.capacity + 1
         self._alarm = self.received + min(near - self.load, BLOCK)
 
 

@@ -9,6 +9,7 @@ import polars as pl
 from rxfeed.frame import Frame, is_frame
 from rxfeed.kernels.pressure.backlog import Backlog, Block, Others
 from rxfeed.model import Bar
+from rxfeed.runs import Run
 
 _IDENTITY = ("symbol", "timeframe", "start")
 
@@ -48,6 +49,9 @@ class NewestBars(Backlog):
             self._newest[bar.identity] = number
             self.received += 1
         return self.received < self._alarm or self._press()
+
+    def run(self, ticks: Run) -> bool:
+        raise self._refuse(ticks[0])
 
     @property
     def _frame_next(self) -> bool:

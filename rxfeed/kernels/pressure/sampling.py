@@ -115,14 +115,16 @@ class Sampling(Backlog):
         del self._thin[at : at + count]
         self._thin_load -= sum(map(len, pair))
         for block in _joined(pair):
-            self._put_thin(at, self._thinned(block))
-        self._next = at + 1
+            at += self._put_thin(at, self._thinned(block))
+        self._next = at
         return count
 
-    def _put_thin(self, at: int, block: Block) -> None:
-        if len(block):
-            self._thin.insert(at, block)
-            self._thin_load += len(block)
+    def _put_thin(self, at: int, block: Block) -> int:
+        if not len(block):
+            return 0
+        self._thin.insert(at, block)
+        self._thin_load += len(block)
+        return 1
 
     def _thinned(self, block: Block) -> Block:
         """Drop every other tick of those that need not stay."""
