@@ -356,6 +356,7 @@ def test_what_happens_to_the_breaker_meanwhile_is_not_a_running_attempt_s_busine
     world.at(10)
     assert len(world.feed.all) == 1, "no other beside it"
     world.at(1_000)
+    assert len(world.feed.all) == 1
     assert (world.feed.live, world.spare.live) == (1, 1), "closed, it may take as long as it likes"
     world.feed.newest.on_next("a")
     assert (got.elements, world.spare.live) == (["a"], 0)
@@ -424,3 +425,17 @@ def test_after_the_first_element_there_is_nothing_in_between() -> None:
     assert held[0]._on_next == taker.on_next
     assert held[0]._on_run == taker.on_run
     assert world.breaker.metrics.calls == 1
+
+
+@pytest.mark.parametrize("run", [False, True])
+def test_who_leaves_at_a_first_element_that_came_from_one_of_ours_does_not_get_it(run: bool) -> None:
+    held: list[Any] = []
+    source: RunObservable[Any] = RunObservable(lambda observer, scheduler=None: held.append(observer) or Disposable())  # type: ignore
+    world, got = World(), Recorder()
+    world.open()
+    world.at(10)
+    subscription = ops.circuit_breaker(world.breaker)(source)._subscribe_core(got, None)
+    world.breaker.listen(lambda event: subscription.dispose())
+    (first,) = ticks((0, 1))
+    held[0].on_run([first]) if run else held[0].on_next(first)
+    assert (world.breaker.state, got.elements) == ("closed", [])

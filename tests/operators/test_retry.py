@@ -328,6 +328,7 @@ def test_what_a_source_says_after_its_end_is_for_nobody() -> None:
 
     clock = VirtualClock()
     got = Recorder().to(Rude().pipe(ops.retry(wait=1, told=quiet)), clock.scheduler)
+    observers[0].on_next("first")
     observers[0].on_error(Boom())
     observers[0].on_next("late")
     observers[0].on_error(Boom())
@@ -335,7 +336,12 @@ def test_what_a_source_says_after_its_end_is_for_nobody() -> None:
     assert len(observers) == 2
     observers[0].on_next("later")
     observers[1].on_next("x")
-    assert got.elements == ["x"]
+    assert got.elements == ["first", "x"]
+    got.subscription.dispose()
+    observers[1].on_next("too late")
+    observers[1].on_completed()
+    observers[1].on_next("far too late")
+    assert (got.elements, got.completed) == (["first", "x"], False)
 
 
 def test_subscriptions_count_for_themselves() -> None:
