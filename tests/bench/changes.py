@@ -11,6 +11,7 @@ import asyncio
 import sys
 import time
 from contextlib import AsyncExitStack
+from itertools import pairwise
 from typing import Any
 
 from rxfeed import Gateway, Tick, pipeline
@@ -67,7 +68,7 @@ class Bench:
     def pauses(self, begin: float, end: float) -> float:
         """The longest time between two trades in a stretch of the clock."""
         at = [t for t in self.at if begin <= t <= end]
-        return max((b - a for a, b in zip(at, at[1:], strict=False)), default=0.0)
+        return max((b - a for a, b in pairwise(at)), default=0.0)
 
     def compared(self) -> tuple[int, int, int, bool]:
         """Trades since the first that came: traded, lost, doubled, and whether those that came are in order."""
@@ -107,7 +108,7 @@ async def changes(times: int) -> None:
             await login.token()
             count, begin = len(bench.of(Rotated)), time.perf_counter()
             bench.gateway.request("rotate", "there is a new token")
-            while len(bench.of(Rotated)) == count:
+            while len(bench.of(Rotated)) == count:  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
             await asyncio.sleep(0.2)
             longest = max(longest, bench.pauses(begin, time.perf_counter()))
@@ -120,7 +121,7 @@ async def changes(times: int) -> None:
         print(
             f"{len(rotations)} token changes under {RATE:,.0f} trades/s: {traded:,} traded, {lost} lost, {doubled} doubled, "
             f"in order: {ordered}, {uncertain} uncertain, {len(bench.of(Gapped))} gaps; a change took {took[len(took) // 2]:.2f} s "
-            f"(longest {took[-1]:.2f}); longest pause {longest * 1e3:.0f} ms (without a change, in 3 s: {usual * 1e3:.0f} ms)"
+            f"(longest {took[-1]:.2f}); longest pause {longest * 1e3:.0f} ms (without, in 3 s: {usual * 1e3:.0f} ms)"
         )
 
 
@@ -132,7 +133,7 @@ async def drops(times: int) -> None:
         for _ in range(times):
             count = len([gap for gap in bench.of(Gapped) if not gap.gap.ongoing])
             bench.simulator.fault("drop")
-            while len([gap for gap in bench.of(Gapped) if not gap.gap.ongoing]) == count:
+            while len([gap for gap in bench.of(Gapped) if not gap.gap.ongoing]) == count:  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
             await asyncio.sleep(0.5)
         await asyncio.sleep(12)
@@ -172,10 +173,10 @@ async def down() -> None:
         await asyncio.sleep(60)
         back = time.time_ns()
         count = len(bench.of(Connected))
-        while len(bench.of(Connected)) == count:
+        while len(bench.of(Connected)) == count:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         tries = bench.of(Retrying)
-        apart = [(b.time - a.time) / 1e9 for a, b in zip(tries, tries[1:], strict=False)]
+        apart = [(b.time - a.time) / 1e9 for a, b in pairwise(tries)]
         late = (bench.of(Connected)[-1].time - back) / 1e9
         print(
             f"a server that refuses for {time.perf_counter() - begin - late:.0f} s: {len(tries)} attempts failed, at least "
