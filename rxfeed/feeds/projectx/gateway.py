@@ -58,6 +58,8 @@ class GatewayStats(NamedTuple):
     """Seconds since the token was asked for; None where there is none."""
     undecoded: int
     """Elements and messages that could not be read."""
+    token_left: float | None = None
+    """Seconds until it runs out, negative afterwards."""
 
 
 class Gateway:
@@ -153,9 +155,12 @@ class Gateway:
     @property
     def stats(self) -> GatewayStats:
         """What it is doing now."""
-        return GatewayStats(
-            self._hubs["market"].stats, self._hubs["user"].stats, self._login.logins, self._login.tokens.age, self._undecoded
-        )
+        market, user, tokens = self._hubs["market"].stats, self._hubs["user"].stats, self._login.tokens
+        try:
+            age, left = tokens.age, tokens.left
+        except RuntimeError:  # no loop is running, on whose time they are counted
+            age = left = None
+        return GatewayStats(market, user, self._login.logins, age, self._undecoded, left)
 
     @property
     def events(self) -> Observable[Event]:

@@ -19,6 +19,7 @@ from rxfeed.clock import Clock
 from rxfeed.errors import ConnectionLost, FeedError, InvocationFailed
 from rxfeed.events import Event
 from rxfeed.feeds.reconnecting import Reconnect
+from rxfeed.feeds.signalr import ConnectionStats
 from rxfeed.feeds.supervisor import Request, Supervisor
 from rxfeed.feeds.tasks import Tasks
 from rxfeed.frame import Frame
@@ -55,6 +56,8 @@ class HubStats(NamedTuple):
     """Subscriptions at the hub: contracts and accounts, by kind."""
     connections: int
     """How many were opened so far."""
+    connection: ConnectionStats | None = None
+    """Of the one that is open."""
 
 
 class Hub:
@@ -105,7 +108,9 @@ class Hub:
     @property
     def stats(self) -> HubStats:
         """What it is doing now."""
-        return HubStats(self._link is not None, len(self._outlets), len(self._topics), self._supervisor.connections)
+        link = self._link
+        connection = None if link is None else link.connection.stats
+        return HubStats(link is not None, len(self._outlets), len(self._topics), self._supervisor.connections, connection)
 
     @property
     def link(self) -> Link | None:

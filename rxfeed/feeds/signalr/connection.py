@@ -75,6 +75,8 @@ class ConnectionStats(NamedTuple):
     answered: int
     round_trip: float | None
     """Seconds, of the last invocation that was answered."""
+    quiet: float
+    """Seconds since anything came, pings included; 0 while nothing is read by choice."""
 
 
 class Connection:
@@ -124,7 +126,7 @@ class Connection:
         """What came and went so far."""
         return ConnectionStats(
             self._socket.received_bytes, self._messages, self._drains, self._garbage, self._pings, self._invoked,
-            self._answered, self._round_trip,
+            self._answered, self._round_trip, 0.0 if self._socket.paused else self._loop.time() - self._heard,
         )  # fmt: skip
 
     def start(self, first: Sequence[Message]) -> None:
