@@ -24,6 +24,10 @@ class RepairRefused(RxfeedError, ValueError):
     """A gap, or what history says about one, that cannot be meant: backwards, of other windows than ours, with a bar twice."""
 
 
+class PortRefused(RxfeedError, OSError):
+    """A port that nothing can be served on: it is taken, or not ours to have."""
+
+
 class Overflow(RxfeedError):
     """More elements came than a buffer may hold, and its consumer wants an error rather than a loss."""
 
