@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rxfeed.health import Figures, Limits, judge, state_of
+from rxfeed.health import Figures, Limits, State, judge, state_of
 from rxfeed.health.rules import LEAVES, worse
 
 BOUNDS = Limits().bounds
@@ -22,7 +22,7 @@ figures = st.builds(
 names = st.frozensets(st.sampled_from(["idle", "quiet", "round-trip", "late", "behind", "rejects"]))
 
 
-def state(found: Figures, holds: frozenset[str] = frozenset()) -> str:
+def state(found: Figures, holds: frozenset[str] = frozenset()) -> State:
     return state_of(judge(found, BOUNDS, holds))
 
 
@@ -72,7 +72,7 @@ def test_each_limit_is_entered_above_it_and_left_well_below(
     name: str, reason: str, limit: float, state: str, helps: tuple[str, ...]
 ) -> None:
     def at(value: float, *holds: str) -> list[Any]:
-        return list(judge(Figures(**{name: value}), BOUNDS, holds))
+        return list(judge(Figures()._replace(**{name: value}), BOUNDS, holds))
 
     assert at(limit) == []
     (found,) = at(limit * 1.01)
