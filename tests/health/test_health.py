@@ -320,6 +320,7 @@ def test_a_clock_that_is_set_back_breaks_nothing() -> None:
 
 
 def test_bad_arguments_are_refused() -> None:
+    wrong: Any
     clock = VirtualClock(T0)
     for wrong, text in (({"period": 0}, "period must be more than 0"), ({"symbols": 0}, "most must be at least 1"),
                         ({"session": "CMEX"}, "session must be one of")):  # fmt: skip

@@ -195,3 +195,14 @@ def test_it_ends_with_its_gateway() -> None:
             assert health.now().state == "connecting"
 
     live(use, gateway=AGAIN, rate=20)
+
+
+def test_a_gateways_figures_can_be_read_when_no_loop_runs_any_more() -> None:
+    async def use(world: World) -> World:
+        heard = Heard(world.gateway.trades("MNQ"))
+        await asyncio.sleep(1)
+        heard.dispose()
+        return world
+
+    world = live(use, gateway=AGAIN, rate=20)
+    assert (world.gateway.stats.token_age, world.gateway.stats.token_left) == (None, None)
