@@ -120,7 +120,7 @@ async def changes(times: int) -> None:
         took = sorted(rotation.seconds for rotation in rotations)
         print(
             f"{len(rotations)} token changes under {RATE:,.0f} trades/s: {traded:,} traded, {lost} lost, {doubled} doubled, "
-            f"in order: {ordered}, {uncertain} uncertain, {len(bench.of(Gapped))} gaps; a change took {took[len(took) // 2]:.2f} s "
+            f"in order: {ordered}, {uncertain} uncertain, {len(bench.of(Gapped))} gaps; took {took[len(took) // 2]:.2f} s "
             f"(longest {took[-1]:.2f}); longest pause {longest * 1e3:.0f} ms (without, in 3 s: {usual * 1e3:.0f} ms)"
         )
 
