@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
+from reactivex import Observable
+
 from rxfeed import pipeline
 from rxfeed.cli._barfiles import BarFiles
 from rxfeed.cli._errors import Usage
@@ -26,8 +28,10 @@ from rxfeed.cli._totals import Totals
 from rxfeed.cli._truth import MOST_BARS, Truth, compare_bars, truth_of
 from rxfeed.cli._watch import Watch
 from rxfeed.errors import ConnectionLost, UnknownContract
+from rxfeed.feeds.healthserver import serve_health
 from rxfeed.feeds.projectx import Gateway
-from rxfeed.model import Bar, Reject, Undecoded
+from rxfeed.feeds.projectx.health import health_of, passing
+from rxfeed.model import Bar, Reject, Tick, Undecoded
 from rxfeed.rules import Rule
 from rxfeed.times import SECOND, nanoseconds
 from rxfeed.windows import Windows
@@ -58,6 +62,8 @@ class Job:
     """Seconds; None until somebody stops it."""
     rate: Any = 100.0
     seed: int = 0
+    health_port: int | None = None
+    """Where health is served on loopback, 0 on any port; None not at all."""
     life: str = "24h"
     """Of the simulator's tokens."""
     backfill: str | None = None
@@ -133,6 +139,10 @@ class _Run:
                 rejects=self._undecoded,
             )  # fmt: skip
             await stack.enter_async_context(gateway)
+            self.health = stack.enter_context(health_of(gateway, session=job.windows.session, clock=world.clock))
+            if job.health_port is not None:
+                address = await stack.enter_async_context(serve_health(self.health, port=job.health_port))
+                self.face.say(f"health at {address}/health, figures for Prometheus at {address}/metrics")
             feed = await self._unless_stopped(self._feed(gateway))
             self.watch.expect(feed.contracts)
             await self._outputs(stack, files, rejects)
@@ -157,7 +167,7 @@ class _Run:
         try:
             return await pipeline.live(
                 gateway, *job.symbols, windows=job.windows, rules=job.rules, lateness=job.lateness, horizon=job.horizon,
-                grace=job.grace, updates=self.face.updates, fill=job.fill, rejects=self._reject, tap=self.watch,
+                grace=job.grace, updates=self.face.updates, fill=job.fill, rejects=self._reject, tap=self._tap,
                 clock=self.world.clock, backfill=job.backfill,
             )  # fmt: skip
         except UnknownContract as error:
@@ -166,12 +176,13 @@ class _Run:
     def _stream(self, gateway: Gateway, feed: pipeline.Live) -> None:
         there, symbols = self.there, tuple(contract.symbol for contract in feed.contracts)
         scene = Scene(
-            shown(there.deployment), there.simulated, there.simulator is not None, lambda: self._state(gateway),
-            self.watch, feed.windows, symbols,
+            shown(there.deployment), there.simulated, there.simulator is not None,
+            lambda: self._state(gateway) + self._unwell(), self.watch, feed.windows, symbols,
             self.open,
         )  # fmt: skip
         self.face.start(scene)
         feed.events.subscribe(self.news)
+        feed.events.subscribe(self.health.heard)
         feed.subscribe(self._on_bar, self._on_end, lambda: self._on_end(None))
 
     def _state(self, gateway: Gateway) -> str:
@@ -185,7 +196,14 @@ class _Run:
         gaps = self.news.counts["Gapped"] + self.news.gaps_open
         return f"connected{age}, {changes} change{'s' * (changes != 1)} of connection, {gaps} gap{'s' * (gaps != 1)}"
 
+    def _unwell(self) -> str:
+        report = self.health.now()
+        return f"; {report}" if report.state in ("degraded", "stale", "down") and not self.over.done() else ""
+
     # What comes
+
+    def _tap(self, trades: Observable[Tick]) -> Observable[Tick]:
+        return self.watch(passing(self.health)(trades))
 
     def _on_bar(self, bar: Bar) -> None:
         if bar.revision < 0:
@@ -213,11 +231,13 @@ class _Run:
             self.over.set_result(error)
 
     def _reject(self, reject: Reject) -> None:
+        self.health.rejected()
         if self.rejected is not None:
             self.rejected.put(reject)
 
     def _undecoded(self, undecoded: Undecoded) -> None:
         self.undecoded[undecoded.source] += 1
+        self.health.rejected()
 
     # Where it goes
 

@@ -45,6 +45,9 @@ def run(
     backfill: Annotated[
         str | None, Opt(metavar="TIME", help="Begin with bars of the time before, from the gateway's history, such as 2h.")
     ] = None,
+    health_port: Annotated[
+        int | None, Opt(metavar="PORT", min=0, max=65_535, help="Serve /health and /metrics on loopback; 0 on any free port.")
+    ] = None,
     rate: Annotated[str, Opt(help='Of the simulator inside: trades a second, or "max".')] = "100",
     seed: Annotated[int, Opt(help="Of the simulator inside: each has a market of its own.")] = 0,
     life: Annotated[
@@ -96,7 +99,7 @@ def run(
             names, windows, tuple(options.rules(rules, windows.session)), lateness=lateness, horizon=horizon, grace=grace,
             fill=fill == "previous", output=output, format=format, rejects=rejects,
             lasts=None if lasts is None else nanoseconds(lasts, name="--for") / SECOND, rate=options.rate(rate), seed=seed,
-            faults=tuple(fault or ()), life=life or "24h", backfill=backfill,
+            faults=tuple(fault or ()), health_port=health_port, life=life or "24h", backfill=backfill,
         )  # fmt: skip
     _run(job, world, choice, as_json=json_)
 

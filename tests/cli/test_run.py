@@ -242,3 +242,41 @@ def test_no_key_and_no_token_is_anywhere(tmp_path: Path) -> None:
         assert KEY not in text
         assert "eyJ" not in text
         assert "access_token" not in text
+
+
+# Health
+
+
+def test_health_is_served_where_it_says_until_it_ends() -> None:
+    from urllib.request import urlopen
+
+    with started("--for", "60s", "--rate", "50", "--health-port", "0", "-t", "1s") as process:
+        said = ""
+        while not said.startswith("health at "):
+            said = line_of(process.stderr)
+            assert said, "it has ended"
+        address = said.split()[2].rstrip(",")
+        assert address.startswith("http://127.0.0.1:")
+        assert address.endswith("/health")
+        for _ in range(20):
+            assert line_of(process.stdout)  # a bar: it streams
+        with urlopen(address) as answer:
+            told = json.load(answer)
+        assert (told["state"], told["reasons"]) == ("live", [])
+        assert told["totals"]["trades"] > 0
+        with urlopen(address.replace("/health", "/metrics")) as answer:
+            assert 'rxfeed_state{state="live"} 1.0' in answer.read().decode()
+        port = address.split(":")[2].split("/")[0]
+        second = ran("--for", "1s", "--health-port", port)
+        assert second.returncode == 1
+        assert f"port {port} of 127.0.0.1 cannot be had" in second.stderr
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 130
+        assert "Traceback" not in (process.stderr.read() if process.stderr else "")
+
+
+def test_a_health_port_that_is_none_is_bad_usage() -> None:
+    done = ran("--health-port", "65536")
+    assert done.returncode == 2
+    assert "--health-port" in done.stderr
+    assert "65535" in done.stderr

@@ -14,6 +14,7 @@ from rxfeed.times import SECOND
 
 IDLE = Reason("idle", "stale", "no trade", ("probe", "resubscribe", "reconnect"))
 SLOW = Reason("round-trip", "degraded", "slow", ("probe",))
+STEPS = (Step("probe", 0, "15s", "10m"), Step("reconnect", "20s", "2m", "1h"))
 GAP = Reason("gap", "degraded", "a gap")
 
 
@@ -21,7 +22,7 @@ class Doctor:
     def __init__(self, **arguments: Any) -> None:
         self.asked: list[tuple[str, int]] = []
         self.now = 0
-        self.remedy = Remedy(self.ask, **arguments)
+        self.remedy = Remedy(self.ask, **({"steps": STEPS} | arguments))
 
     def ask(self, what: str, why: str) -> None:
         self.asked.append((what, self.now))
@@ -95,7 +96,7 @@ def test_a_request_that_raises_is_asked_again_in_its_time() -> None:
         asked.append(what)
         raise ZeroDivisionError
 
-    remedy = Remedy(ask)
+    remedy = Remedy(ask, steps=STEPS)
     for second in range(30):
         remedy.look((IDLE,), second * SECOND)
     assert asked == ["probe", "reconnect"]
