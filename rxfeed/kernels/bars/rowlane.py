@@ -444,13 +444,14 @@ class RowLane:
         a = symbol.current = accs[-1]
         lateness, up = self.plan.lateness, self.plan.only_consumer
         wound = self.mender.wounds.get(symbol.name)
-        if wound is None and up and len(accs) == 1 and symbol.opens[up]:
+        free = FOREVER if wound is None else wound.free(a.start)
+        if free > a.start and up and len(accs) == 1 and symbol.opens[up]:
             symbol.container = symbol.opens[up][-1]
             segment, (_, until, coarser) = symbol.segments[0], symbol.coarser
             here = segment.lo <= a.start < segment.hi and a.windows[up] is coarser[up - 1]
             if here and symbol.container.start == coarser[up - 1][0]:
                 symbol.rolling = segment, coarser
-                symbol.roll_until = min(until, segment.hi, symbol.coarse_end + lateness)
+                symbol.roll_until = min(until, segment.hi, symbol.coarse_end + lateness, free)
         a.due = min(a.end, accs[0].end + lateness, symbol.coarse_end + lateness)
         if wound is not None:
             a.due = min([a.due, *(end + lateness for end, _ in wound.awaited)])

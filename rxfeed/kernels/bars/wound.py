@@ -10,14 +10,14 @@ stretch has. Stretches are by level, since history may tell coarser windows only
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from operator import itemgetter
 
 import msgspec
 
 from rxfeed.grids import Segment, Window
 from rxfeed.kernels.bars.kept import Kept
-from rxfeed.kernels.bars.plan import Plan
+from rxfeed.kernels.bars.plan import NEVER, Plan
 from rxfeed.kernels.bars.reduced import reduced, same
 from rxfeed.kernels.bars.spans import Spans, covers, touches, united, without
 from rxfeed.model import Bar, Flag
@@ -58,6 +58,9 @@ class Wound:
         self.pins: list[Spans] = [[] for _ in range(levels)]
         self._around: dict[tuple[int, int, int], Spans] = {}
         """By level and stretch, what is pinned for it."""
+        self.reach = [FOREVER] * levels
+        """By level, windows that start later are as the lanes made them."""
+        self.levels = {timeframe: level for level, timeframe in enumerate(plan.names)}
         self.due = -FOREVER
 
     # --- what is so
@@ -108,10 +111,13 @@ class Wound:
 
     # --- what comes from the lanes
 
-    def through(self, bars: Iterable[Bar], mark: int, *, ending: bool = False) -> list[Bar]:
+    def through(self, bars: Sequence[Bar], mark: int, *, ending: bool = False) -> list[Bar]:
         """Return what comes out instead of `bars`: closed ones, awaited ones that are over now, and then what is revised."""
-        levels = {name: level for level, name in enumerate(self.plan.names)}
-        limit = FOREVER if ending else mark - self.plan.lateness
+        levels, limit = self.levels, FOREVER if ending else mark - self.plan.lateness
+        if min(self.awaited, default=(FOREVER, 0))[0] > limit and self._passes(bars):
+            if mark >= self.due:
+                self.let_go(mark)
+            return [bar for bar in bars if self.plan.emitted[levels[bar.timeframe]]]
         closed: dict[tuple[int, int], list[Bar]] = {key: [] for key in self.awaited if key[0] <= limit}
         late: dict[tuple[int, int], list[Bar]] = {}
         for bar in bars:
@@ -130,6 +136,13 @@ class Wound:
         if mark >= self.due:
             self.let_go(mark)
         return [bar for _, level, bar in [*first, *then] if self.plan.emitted[level]]
+
+    def _passes(self, bars: Sequence[Bar]) -> bool:
+        return all(bar.start > self.reach[self.levels[bar.timeframe]] for bar in bars)
+
+    def free(self, start: int) -> int:
+        """Until when finest windows from `start` on close with nothing to be done here; NEVER if something is."""
+        return min(self.awaited, default=(FOREVER, 0))[0] + self.plan.lateness if start > self.reach[0] else NEVER
 
     def _see(self, key: tuple[int, int], start: int, given: list[Bar], out: list[Told], flags: int) -> None:
         end, level = key
@@ -195,8 +208,9 @@ class Wound:
             for level, low in enumerate(since):
                 if low <= end:
                     self._open(level, low, end)
+        out = before + self.again([[(low, FOREVER if was is not None else end)] for low in since], mark)
         self.pin()
-        return before + self.again([[(low, FOREVER if was is not None else end)] for low in since], mark)
+        return out
 
     def _open(self, level: int, first: int, last: int) -> None:
         # What history has told is whole, whatever was lost there.
@@ -245,6 +259,9 @@ class Wound:
                 spans += around
             spans += [(start, end - 1) for (end, at), start in self.awaited.items() if at and self.plan.sources[at] == level]
             self.pins[level] = united(spans)
+            told = max((bar.start for bar in self.told[level].values()), default=NEVER)
+            last = max((spans[-1][1] for spans in (self.open[level], self.mended[level]) if spans), default=NEVER)
+            self.reach[level] = FOREVER if self.ongoing else max(last, told)
         self.kept.symbol(self.name).pins = self.pins
 
     def _whole(self, level: int, first: int, last: int) -> Spans:
