@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from rxfeed.errors import FeedError, ProtocolError
+from rxfeed.errors import ProtocolError
 
 from .kinds import Kind
 from .link import Link
@@ -116,12 +116,15 @@ class Overlap:
         self._moved.clear()
         self.moved()
         marks = {name: stage.mark() for name, stage in self.stages.items()}
-        asking = asyncio.gather(self.old.probe(), self.new.probe(), return_exceptions=True)
+        questions = [asyncio.ensure_future(link.probe()) for link in (self.old, self.new)]
         try:
-            await asyncio.wait((asking, old_ended), return_when=asyncio.FIRST_COMPLETED)
+            while not old_ended.done() and (waiting := [each for each in questions if not each.done()]):
+                await asyncio.wait((old_ended, *waiting), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            asking.cancel()
-        if not asking.done() or any(isinstance(answer, FeedError) for answer in asking.result()):
+            for each in questions:
+                each.cancel()
+            await asyncio.wait(questions)
+        if any(each.cancelled() or isinstance(each.exception(), Exception) for each in questions):
             return
         for name, stage in self.stages.items():
             rows = stage.answered(marks[name])
