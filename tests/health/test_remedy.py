@@ -22,7 +22,8 @@ class Doctor:
     def __init__(self, **arguments: Any) -> None:
         self.asked: list[tuple[str, int]] = []
         self.now = 0
-        self.remedy = Remedy(self.ask, **({"steps": STEPS} | arguments))
+        given: dict[str, Any] = {"steps": STEPS} | arguments
+        self.remedy = Remedy(self.ask, **given)
 
     def ask(self, what: str, why: str) -> None:
         self.asked.append((what, self.now))

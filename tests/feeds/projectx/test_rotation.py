@@ -11,7 +11,7 @@ import pytest
 
 from rxfeed import operators as ops
 from rxfeed.events import Connected, Event, Gapped, Lost, Rotated, RotationFailed, SingleSession, TokenChanged
-from rxfeed.feeds.projectx.kinds import DEPTH, ORDERS, QUOTES, TRADES, Kind
+from rxfeed.feeds.projectx.kinds import DEPTH, ORDERS, QUOTES, TRADES, HubName, Kind
 from rxfeed.feeds.reconnecting import Reconnect
 from rxfeed.model import Side
 from tests.feeds.projectx.world import HOST, Heard, World, live
@@ -27,7 +27,8 @@ class Control:
         self.rows: dict[str, list[Any]] = {}
 
     async def listen(self, *kinds: tuple[Kind, Any]) -> None:
-        for hub in {kind.hub for kind, _ in kinds}:
+        hubs: set[HubName] = {kind.hub for kind, _ in kinds}
+        for hub in hubs:
             found: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
             self.world.gateway.connect_once(hub).subscribe(found.set_result)
             link = await found
@@ -49,7 +50,7 @@ def same(got: Sequence[Any], truth: Sequence[Any]) -> None:
     assert a[begin:] == b
 
 
-def of(events: list[Event], kind: type[Any]) -> list[Any]:
+def of(events: list[Event], kind: Any) -> list[Any]:
     return [event for event in events if isinstance(event, kind)]
 
 
@@ -65,8 +66,9 @@ async def new_token(world: World) -> None:
     assert held is not None
     login.forget(held.secret)
     await login.token()
-    for hub in ("market", "user"):
-        world.gateway.request("rotate", "there is a new token", hub=hub)  # type: ignore[arg-type]
+    hubs: tuple[HubName, ...] = ("market", "user")
+    for hub in hubs:
+        world.gateway.request("rotate", "there is a new token", hub=hub)
 
 
 @pytest.mark.parametrize("latency", [0.0, 0.07])
@@ -86,7 +88,7 @@ def test_tokens_change_by_themselves_for_an_hour_and_nothing_is_lost(latency: fl
         rotations = of(events.items, Rotated)
         assert 3 <= len(rotations) == len(of(events.items, TokenChanged)) - 1
         assert not any(rotation.uncertain for rotation in rotations)
-        assert not of(events.items, (Lost, Gapped, RotationFailed))  # type: ignore[arg-type]
+        assert not of(events.items, (Lost, Gapped, RotationFailed))
         assert len(world.simulator.connections) == 2
 
     live(use, gateway=AGAIN, rate=20, token_life="5m")
@@ -194,7 +196,7 @@ def test_the_old_connection_is_kept_while_the_new_one_cannot_be_had() -> None:
         await asyncio.sleep(200)
         assert len(of(events.items, RotationFailed)) >= 2
         assert len(of(events.items, Rotated)) == 1
-        assert not of(events.items, (Lost, Gapped))  # type: ignore[arg-type]
+        assert not of(events.items, (Lost, Gapped))
         got = [tick.time for tick in heard.items]
         assert max(b - a for a, b in pairwise(got)) < 1_000_000_000
 
