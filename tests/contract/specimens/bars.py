@@ -1,6 +1,7 @@
 import math
 
 import reactivex as rx
+from reactivex.disposable import Disposable
 
 from rxfeed import by
 from rxfeed import operators as ops
@@ -38,6 +39,11 @@ def weight(element):
         if is_frame(element) or isinstance(element, list)
         else 1
     )
+
+
+def at_once(*elements):
+    """Emits inside subscribe, by no scheduler: before the source is subscribed to."""
+    return rx.create(lambda observer, _: [observer.on_next(element) for element in elements] and Disposable())
 
 
 TICKS = Specimen(
@@ -87,7 +93,6 @@ BY = TICKS.but(
 GAPS = [
     Gap("A", T0 + SECOND, T0 + 3 * SECOND, "test"),
     Gap("B", T0 + SECOND, ONGOING, "test"),
-    Gap("A", 1, 0, "which is none"),
 ]
 REPAIR = Repair(GAPS[0], "1s", T0 + SECOND, T0 + 4 * SECOND, ())
 """It comes before any window is over, and is not taken."""
@@ -157,7 +162,7 @@ SPECIMENS = [
     ),
     TICKS.but(
         variant="with gaps and repairs beside",
-        make=lambda _: ops.bars("1s", "2s", lateness="500ms", horizon="3s", gaps=rx.of(*GAPS), repairs=rx.of(REPAIR)),
+        make=lambda _: ops.bars("1s", "2s", lateness="500ms", horizon="3s", gaps=at_once(*GAPS), repairs=at_once(REPAIR)),
         lanes=["rows", "runs", "frames"],
         at_completion=[
             "A 2s 4: 104-105 x2 r0",
