@@ -181,6 +181,24 @@ def test_a_container_that_only_history_knows_comes_out_when_it_is_over(way: str)
     assert brief(out) == [f"A 1m 120: 1-2 xNone r0{partial} GAP REPAIRED v7"]
 
 
+def test_with_a_lateness_it_comes_out_even_inside_a_finer_window() -> None:
+    k = made("10s", "1m", lateness=5 * SECOND)
+    feed(k, tick(-5))
+    k.mark(T0 + 55 * SECOND)
+    start = T0 + 20 * SECOND
+    known = bar(start=start, end=start + 10 * SECOND, timeframe="10s", volume=7, count=None)
+    assert brief(k.replace(repair(gap(20, 29), 20, 30, known, timeframe="10s"))) == ["A 10s 20: 100-100 xNone r0 REPAIRED v7"]
+    assert feed(k, tick(61, seq=1), tick(64.9, seq=2)) == []
+    assert feed(k, tick(65, seq=3)) == ["A 1m 0: 100-100 xNone r0 REPAIRED"]
+
+
+def test_a_window_that_a_lateness_holds_open_past_the_horizon_is_not_final() -> None:
+    k = made("1s", "1m", lateness=90 * SECOND, horizon=SECOND)
+    feed(k, *ticks((1, 100), (2, 101), (70, 102)))
+    k.gap(gap(1.5, 2))
+    assert feed(k, tick(151, seq=9)) == ["A 1s 1: 100-100 x1 r0 GAP", "A 1s 2: 101-101 x1 r0 GAP", "A 1m 0: 100-101 x2 r0 GAP"]
+
+
 def test_live_wins_while_it_was_whole() -> None:
     k = made("1s")
     feed(k, *ticks((0, 100), (1, 101), (2, 102), (9, 103)))
