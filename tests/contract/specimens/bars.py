@@ -43,7 +43,13 @@ def weight(element):
 
 def at_once(*elements):
     """Emits inside subscribe, by no scheduler: before the source is subscribed to."""
-    return rx.create(lambda observer, _: [observer.on_next(element) for element in elements] and Disposable())
+
+    def subscribe(observer, _):
+        for element in elements:
+            observer.on_next(element)
+        return Disposable()
+
+    return rx.create(subscribe)
 
 
 TICKS = Specimen(
