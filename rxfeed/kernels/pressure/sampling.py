@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
 import numpy as np
+import polars as pl
 
 from rxfeed.frame import Frame
 from rxfeed.kernels.pressure.backlog import Backlog, Block
@@ -87,11 +88,13 @@ class Sampling(Backlog):
         # What is whole beyond its share goes over, thinned; then, as long as that is not enough, what is thin gets thinner.
         while self.load > self.capacity and (spare := self.load - self._thin_load - int(WHOLE * self.capacity)) > 0:
             self._take_over(min(spare, _CHUNK))
-        before = self.load + 1
-        while self.capacity < self.load < before:
-            before, left = self.load, len(self._thin)
+        gains = True
+        while self.load > self.capacity and gains:
+            load, blocks = self.load, len(self._thin)
+            left = blocks
             while self.load > self.capacity and left > 0:
                 left -= self._again()
+            gains = self.load < load or len(self._thin) < blocks
         if self.load > self.capacity:
             self._drop_oldest(max(self.load - self.capacity, self.capacity // 16))
         return True
@@ -193,11 +196,14 @@ def _split(block: Block, at: int) -> tuple[Block, Block]:
 
 
 def _joined(blocks: deque[Block]) -> list[Block]:
-    """Put lists that follow one another together; a frame stays alone."""
+    """Put together what follows one another and is of one sort; what must stay of two is hardly more than of one."""
     out: list[Block] = []
     for block in blocks:
-        if isinstance(block, list) and out and isinstance(out[-1], list):
-            out[-1] = out[-1] + block
+        last = out[-1] if out else None
+        if isinstance(block, list) and isinstance(last, list):
+            out[-1] = last + block
+        elif isinstance(block, Frame) and isinstance(last, Frame):
+            out[-1] = Frame.trusted(pl.concat([last.df, block.df]), Tick)
         else:
             out.append(block)
     return out

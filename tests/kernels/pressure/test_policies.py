@@ -188,8 +188,7 @@ class Sampled(RuleBasedStateMachine):
         self.kernel = backlog(self.capacity, overflow.sample("60s"))
         self.came: list[Tick] = []
         self.out: list[Tick] = []
-        self.mirror: list[Tick] = []
-        self.lost: list[tuple[str, int, int]] = []
+        self.frames = False
 
     @rule(
         count=st.integers(1, 120),
@@ -203,11 +202,14 @@ class Sampled(RuleBasedStateMachine):
         for _ in range(count):
             now += random.randrange(200) * SECOND // 1_000
             made.append(Tick(random.choice("AB"), now, random.randrange(900, 1_100) / 10, 1, 0, len(self.came) + len(made)))
+        self.frames = self.frames or (how == "frame" and not self.came)  # a stream is of rows or of frames
         self.came += made
-        if how == "single":
+        if self.frames:
+            assert self.kernel.put(Frame.of(made))
+        elif how == "single":
             assert all(self.kernel.put(each) for each in made)
         else:
-            assert self.kernel.run(made) if how == "run" else self.kernel.put(Frame.of(made))
+            assert self.kernel.run(made)
 
     @precondition(lambda self: bool(self.kernel))
     @rule(most=st.integers(1, 40))
