@@ -191,10 +191,12 @@ class _Run:
         stats = gateway.stats
         if not stats.market.connected:
             return "reconnecting" if self.news.counts["Connected"] else "connecting"
-        age = "" if stats.token_age is None else f", token {_age(stats.token_age)} old"
         changes = self.news.counts["Rotated"] + self.news.counts["Reconnected"]
         gaps = self.news.counts["Gapped"] + self.news.gaps_open
-        return f"connected{age}, {changes} change{'s' * (changes != 1)} of connection, {gaps} gap{'s' * (gaps != 1)}"
+        if not changes + gaps:
+            return "connected"  # there is little room
+        age = "" if stats.token_age is None else f", token {_age(stats.token_age)} old"
+        return f"connected{age}, {changes} change{'s' * (changes != 1)}, {gaps} gap{'s' * (gaps != 1)}"
 
     def _unwell(self) -> str:
         report = self.health.now()
