@@ -15,6 +15,7 @@ from rxfeed.failures import stage_of, tell
 from rxfeed.frame import Frame, is_frame
 from rxfeed.kernels.pressure.backlog import Backlog, Block, PressureStats
 from rxfeed.kernels.pressure.make import backlog
+from rxfeed.limits import CapacityLike
 from rxfeed.model import Bar, Gap, Tick
 from rxfeed.overflow import Blocking, Overflowing
 from rxfeed.runs import Run, RunObserver
@@ -54,7 +55,7 @@ class Setting:
     overflow: Overflowing | None
 
     def __init__(
-        self, name: str, capacity: int, overflow: Overflowing | None, alert: Sink[Event] | None, gaps: Sink[Gap] | None,
+        self, name: str, capacity: CapacityLike, overflow: Overflowing | None, alert: Sink[Event] | None, gaps: Sink[Gap] | None,
         clock: Clock | None,
     ) -> None:  # fmt: skip
         self.name, self.capacity, self.overflow = name, capacity, overflow
@@ -63,14 +64,19 @@ class Setting:
     def backlog(self, overflow: Overflowing | None = None) -> Backlog:
         """Return an empty one."""
         policy = overflow or self.overflow or "error"
-        return backlog(self.capacity, policy, gaps=self.gaps is not None)
+        return backlog(self.most(), policy, gaps=self.gaps is not None)
+
+    def most(self) -> int:
+        """Return how many may wait now."""
+        capacity = self.capacity
+        return capacity if isinstance(capacity, int) else capacity()
 
 
 class Boundary(abc.DisposableBase):
     """Between a source that pushes and an observer that is handed what it has time for."""
 
     __slots__ = (
-        "_alert", "_clock", "_draining", "_ended", "_error", "_fresh", "_hand_run", "_handle", "_loop", "_observer", "_over",
+        "_alert", "_clock", "_draining", "_dynamic", "_ended", "_error", "_fresh", "_hand_run", "_handle", "_loop", "_observer", "_over",
         "_piece", "_reading", "_room", "_rows", "_said", "_setting", "_time", "_undecided", "_upstream", "backlog",
     )  # fmt: skip
 
@@ -79,6 +85,7 @@ class Boundary(abc.DisposableBase):
         self.backlog = setting.backlog()
         self._loop = running_loop("backpressure")
         self._undecided = setting.overflow is None
+        self._dynamic = not isinstance(setting.capacity, int)
         self._hand_run = observer.on_run if isinstance(observer, RunObserver) else None
         self._alert = setting.alert
         self._piece, self._rows = _FIRST, _MOST_ROWS
@@ -90,7 +97,7 @@ class Boundary(abc.DisposableBase):
         self._said: list[Callable[[int], Event]] = []
         self._time = 0
         what = setting.overflow
-        self._reading = Reading(what, setting.capacity, self._loop, self._unread) if isinstance(what, Blocking) else None
+        self._reading = Reading(what, self.backlog.capacity, self._loop, self._unread) if isinstance(what, Blocking) else None
         self._room = self.backlog.room if self._reading is None else 1
 
     def open(self, source: Observable[Any], scheduler: abc.SchedulerBase | None) -> Boundary:
@@ -151,6 +158,8 @@ class Boundary(abc.DisposableBase):
 
     def _put(self, put: Callable[[Any], bool], what: Any) -> None:
         try:
+            if self._dynamic:
+                self._resize()
             taken = put(what)
         except Exception as error:
             self._stop(error)
@@ -161,6 +170,13 @@ class Boundary(abc.DisposableBase):
             self._wake()
         if self._reading is not None:
             self._reading.more(self.backlog.load)
+
+    def _resize(self) -> None:
+        most = self._setting.most()
+        if most != self.backlog.capacity:
+            self.backlog.resize(most)
+            if self._reading is not None:
+                self._reading.resize(most)
 
     def _decide(self, element: Any) -> None:
         """Without a policy it is the first element that decides: bars have an identity, and nothing else has."""

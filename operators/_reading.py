@@ -23,9 +23,13 @@ class Reading:
 
     def __init__(self, block: Blocking, capacity: int, loop: asyncio.AbstractEventLoop, gave_up: Callable[[], object]) -> None:
         self._block, self._loop, self._gave_up = block, loop, gave_up
-        self._shut, self._relief = max(1, capacity // 2), capacity // 4
+        self.resize(capacity)
         self._timer: asyncio.TimerHandle | None = None
         self._given_up = self._over = False
+
+    def resize(self, capacity: int) -> None:
+        """The boundary may hold so many from now on."""
+        self._shut, self._relief = max(1, capacity // 2), capacity // 4
 
     def more(self, load: int) -> None:
         """Look whether what waits is too much."""

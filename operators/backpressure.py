@@ -12,6 +12,7 @@ from reactivex import Observable, abc
 from rxfeed.events import Event
 from rxfeed.frame import Frame
 from rxfeed.kernels.pressure.backlog import PressureStats, check
+from rxfeed.limits import CapacityLike
 from rxfeed.model import Bar, Gap, Tick
 from rxfeed.overflow import Block, Blocking, BlockThenConflate, Conflate, Overflowing, Sample, Simple, checked
 from rxfeed.runs import RunObservable
@@ -76,7 +77,7 @@ Gaps = abc.ObserverBase[Gap] | Callable[[Gap], None] | None
 
 @overload
 def backpressure(
-    capacity: int,
+    capacity: CapacityLike,
     overflow: Conflate | BlockThenConflate,
     *,
     name: str = ...,
@@ -95,7 +96,7 @@ def backpressure(
 ) -> Conflating: ...
 @overload
 def backpressure(
-    capacity: int = ...,
+    capacity: CapacityLike = ...,
     overflow: Simple | Sample | Block | None = ...,
     *,
     name: str = ...,
@@ -104,7 +105,7 @@ def backpressure(
     scheduler: Timed = ...,
 ) -> Backpressure: ...
 def backpressure(
-    capacity: int = 65_536,
+    capacity: CapacityLike = 65_536,
     overflow: Overflowing | None = None,
     *,
     name: str = "backpressure",
@@ -124,7 +125,8 @@ def backpressure(
 
     Args:
         capacity: ticks that may wait, 1 or more; of a frame each row, and it is cut where need be. Anything else is one. With
-            `conflate` a partial bar that waits is one.
+            `conflate` a partial bar that waits is one. Or a `Capacity` of `rxfeed.limits`, which follows memory: when there
+            may be fewer than wait, the policy acts when the next one comes.
         overflow: "newest" (bars: of each only the newest snapshot stays, then the oldest go), "error" (behind what waits),
             "drop_oldest", "drop_latest", "latest" (never more than the newest waits), `conflate(windows)` (ticks that wait
             become partial bars, of which `bars(windows)` makes exact ones), `sample(windows)` (the newest 30 % whole, the
@@ -152,7 +154,7 @@ def backpressure(
     Clock: none but for the time of events; the asyncio loop's own time, to give way to others after 2 ms.
     """
     text = call(backpressure, locals())
-    check(capacity)
+    check(capacity() if callable(capacity) else capacity)
     policy = None if overflow is None else checked(overflow)
     setting = Setting(
         checked_name(name), capacity, policy, sink(alert, "alert"), sink(gaps, "gaps"), clock_of(scheduler)

@@ -17,6 +17,8 @@ from rxfeed import operators as ops
 from rxfeed.clock import VirtualClock
 from rxfeed.errors import Overflow, PartialRefused
 from rxfeed.events import Event, Overflowed
+from rxfeed.limits import DynamicLimits
+from rxfeed.memory import Memory
 from rxfeed.model import Flag, Gap, Tick
 from rxfeed.runs import RunObservable, RunObserver
 from rxfeed.windows import Windows
@@ -153,6 +155,42 @@ def test_what_was_lost_is_told_before_what_comes_after_it() -> None:
             source.on_next(each)
         await settle(2)
         assert order == [Gap("A", given[0].time, given[14].time, "overload: 15 dropped"), *given[15:]]
+
+    run(main)
+
+
+def test_a_capacity_that_follows_memory_is_asked_for_as_it_is_now() -> None:
+    async def main() -> None:
+        memory = Memory(10 << 20, 100 << 20)
+        limits = DynamicLimits(lambda: memory, clock=VirtualClock(), target=50 << 20)
+        burst = Burst(limits.capacity("ticks", default=40, least=5), "drop_oldest")
+        limits.look()
+        burst.give(made(40))
+        assert burst.operator.stats.pending == 40
+        memory = Memory(60 << 20, 100 << 20)
+        limits.look()
+        assert burst.operator.stats.pending == 40  # nothing is thrown away unless something comes
+        burst.give(made(41)[40:])
+        assert burst.operator.stats.pending == 5
+        await burst.rest()
+        assert burst.got.elements == made(41)[36:]
+        assert [(gap.start, gap.end) for gap in burst.gaps] == [(made(1)[0].time, made(36)[35].time)]
+        assert burst.brief == ["Pressed", "Overflowed", "Relieved"]
+
+    run(main)
+
+
+def test_a_capacity_that_becomes_impossible_ends_the_stream() -> None:
+    async def main() -> None:
+        now = 3
+        burst = Burst(lambda: now)
+        burst.give(made(1))
+        await settle(1)
+        now = 0
+        burst.give(made(2)[1:])
+        await settle(2)
+        assert burst.got.elements == made(1)
+        assert "capacity must be at least 1, got 0" in str(burst.got.error)
 
     run(main)
 

@@ -85,7 +85,7 @@ class Backlog(ABC):
 
     def __init__(self, capacity: int, *, gaps: bool = True) -> None:
         check(capacity)
-        self.capacity: Final = capacity
+        self.capacity = capacity
         self.received = self.emitted = self.conflated = self.dropped = 0
         self.lost: Final = Lost() if gaps else None
         self.notices: list[Notice] = []
@@ -97,10 +97,21 @@ class Backlog(ABC):
         self._high = 0
         self._told: Notice = "relieved"
         self._alerted = (0, 0)  # conflated and dropped by then
+        self._alarm = 0
+        self.resize(capacity)
+
+    def resize(self, capacity: int) -> None:
+        """Have it hold so many from now on. What waits beyond that meets the policy with the next that comes.
+
+        Raises:
+            ValueError: a capacity that is not allowed.
+        """
+        check(capacity)
+        self.capacity = capacity
         self._relief = int(RELIEVED * capacity)
         self._full = math.ceil(PRESSED * capacity) if self.alerts else capacity + 1
-        self._alarm = 0
-        self._arm()
+        self._pressed(self.load)
+        self._settle()
 
     # --- what it says
 
@@ -294,18 +305,21 @@ class Backlog(ABC):
         if self._open is not None and len(self._open) >= BLOCK:
             self._open = None
         load, taken = self.load, True
-        if self.alerts and self._told == "relieved" and load >= self._full:
-            self._told = "pressed"
-            self._alerted = self.conflated, self.dropped
-            self.notices.append("pressed")
+        self._pressed(load)
         if load > self.capacity:
-            self._high = self.capacity
+            self._high = max(self._high, self.capacity)
             if self.alerts and self._told != "overflowed":
                 self._told = "overflowed"
                 self.notices.append("overflowed")
             taken = self._relieve(load - self.capacity)
         self._arm()
         return taken
+
+    def _pressed(self, load: int) -> None:
+        if self.alerts and self._told == "relieved" and load >= self._full:
+            self._told = "pressed"
+            self._alerted = self.conflated, self.dropped
+            self.notices.append("pressed")
 
     def _settle(self) -> None:
         """See to what follows when something has left."""
@@ -317,7 +331,7 @@ class Backlog(ABC):
     def _arm(self) -> None:
         """Say at how many received somebody must look; before that, an element costs one comparison."""
         near = self._full if self._told == "relieved" else self.capacity + 1
-        self._alarm = self.received + min(near - self.load, BLOCK)
+        self._alarm = self.received + max(1, min(near - self.load, BLOCK))
 
 
 def _cut(block: Block, begin: int, end: int) -> Block:

@@ -36,6 +36,7 @@ class Dropping(RuleBasedStateMachine):
         self.received = self.emitted = self.dropped = self.count = 0
         self.lost: dict[str, list[int]] = defaultdict(list)
         self.kernel: Backlog | None = None
+        self.capacity = self.most = CAPACITY
         self.over = False
 
     @precondition(lambda self: self.kernel is None)
@@ -65,16 +66,15 @@ class Dropping(RuleBasedStateMachine):
 
     def take_in(self, elements: list[Tick], taken: bool, *, frame: bool = False) -> None:
         self.received += len(elements)
-        room = CAPACITY - len(self.waiting)
+        most, everything = self.capacity, self.waiting + elements
         lost: list[Tick] = []
         if self.policy == "latest":
-            keep = min(CAPACITY if frame else 1, len(elements))
+            keep = min(most if frame else 1, len(elements))
             lost, self.waiting = self.waiting + elements[:-keep], elements[-keep:]
         elif self.policy == "drop_oldest":
-            everything = self.waiting + elements
-            lost, self.waiting = everything[:-CAPACITY], everything[-CAPACITY:]
+            lost, self.waiting = everything[:-most], everything[-most:]
         else:
-            lost, self.waiting = elements[room:], self.waiting + elements[:room]
+            lost, self.waiting = everything[most:], everything[:most]
         assert taken == (self.policy != "error" or not lost)
         self.over = not taken
         self.drop(lost)
@@ -106,6 +106,13 @@ class Dropping(RuleBasedStateMachine):
         self.dropped += len(got) - 1
 
     @precondition(lambda self: self.kernel is not None)
+    @rule(most=st.integers(3, 15))
+    def resize(self, most: int) -> None:
+        assert self.kernel is not None
+        self.kernel.resize(most)  # what waits beyond it stays until more comes
+        self.capacity, self.most = most, max(self.most, most)
+
+    @precondition(lambda self: self.kernel is not None)
     @rule()
     def ask_for_gaps(self) -> None:
         assert self.kernel is not None
@@ -126,7 +133,7 @@ class Dropping(RuleBasedStateMachine):
         if self.kernel is not None:
             assert self.kernel.stats[:5] == (self.received, self.emitted, 0, self.dropped, len(self.waiting))
             assert bool(self.kernel) == bool(self.waiting)
-            assert len(self.waiting) <= self.kernel.stats.high_water <= CAPACITY
+            assert len(self.waiting) <= self.kernel.stats.high_water <= self.most
 
 
 class Newest(RuleBasedStateMachine):
@@ -184,7 +191,7 @@ class Sampled(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.capacity = 60
+        self.capacity = self.most = self.least = 60
         self.kernel = backlog(self.capacity, overflow.sample("60s"))
         self.came: list[Tick] = []
         self.out: list[Tick] = []
@@ -204,6 +211,7 @@ class Sampled(RuleBasedStateMachine):
             made.append(Tick(random.choice("AB"), now, random.randrange(900, 1_100) / 10, 1, 0, len(self.came) + len(made)))
         self.frames = self.frames or (how == "frame" and not self.came)  # a stream is of rows or of frames
         self.came += made
+        self.most = self.capacity
         if self.frames:
             assert self.kernel.put(Frame.of(made))
         elif how == "single":
@@ -218,6 +226,11 @@ class Sampled(RuleBasedStateMachine):
         assert 1 <= len(got) <= most
         self.out += got
 
+    @rule(capacity=st.integers(30, 90))
+    def resize(self, capacity: int) -> None:
+        self.kernel.resize(capacity)
+        self.capacity, self.most, self.least = capacity, max(self.most, capacity), min(self.least, capacity)
+
     @invariant()
     def all_is_accounted_for(self) -> None:
         stats = self.kernel.stats
@@ -225,7 +238,7 @@ class Sampled(RuleBasedStateMachine):
         assert stats.emitted == len(self.out)
         assert stats.received == stats.emitted + stats.dropped + stats.pending
         assert stats.conflated == 0
-        assert stats.pending <= self.capacity
+        assert stats.pending <= self.most
 
     def teardown(self) -> None:
         pending = self.kernel.stats.pending
@@ -246,7 +259,7 @@ class Sampled(RuleBasedStateMachine):
         windows: dict[tuple[str, int], list[Tick]] = defaultdict(list)
         for each in self.came:
             windows[each.symbol, each.time // WINDOW].append(each)
-        if 4 * len(windows) > self.capacity * 0.6:
+        if 4 * len(windows) > self.least * 0.6:
             return  # then even those may have had to go
         for ticks in windows.values():
             assert {ticks[0].seq, ticks[-1].seq} <= there
