@@ -119,11 +119,8 @@ class RateLimitedLog:
         return entry.until - self._period <= now < entry.until  # it may begin later, on a clock that was set back
 
     def _end(self, now: int) -> None:
-        """Forget the keys whose period is over; they lie in the order in which they began."""
-        while self._keys:
-            key, entry = next(iter(self._keys.items()))
-            if self._inside(entry, now):
-                return
+        """Forget the keys whose period is over: on a clock that was set back, one that began later may end sooner."""
+        for key, entry in [each for each in self._keys.items() if not self._inside(each[1], now)]:
             del self._keys[key]
             self._tell(key, entry)
 

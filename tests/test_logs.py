@@ -58,22 +58,39 @@ def test_what_is_not_written_is_not_put_together() -> None:
     log.say("x", "{}", Costly())
 
 
+class SetBack(VirtualClock):
+    """A clock that somebody sets back by `off` nanoseconds: what is due stays due when it was."""
+
+    off = 0
+
+    @property
+    def now(self) -> int:
+        return super().now - self.off
+
+    def call_at(self, when: int, action: Any) -> Any:
+        return super().call_at(when + self.off, action)
+
+
+def test_on_a_clock_that_was_set_back_the_one_that_began_later_ends_sooner(lines: list[str]) -> None:
+    clock = SetBack(T0)
+    log = RateLimitedLog(clock, most=1, period="10s")
+    log.say("first", "one")
+    clock.advance(5 * SECOND)
+    log.say("second", "two")
+    clock.off = 3 * SECOND
+    for _ in range(3):
+        log.say("third", "three")
+    clock.advance(10 * SECOND)  # and it must not look again and again at the same instant
+    assert [line.split(" ", 2)[2] for line in lines] == ["one", "two", "three", "and 2 more like this in 10 s: third"]
+    log.close()
+    assert clock.next_due is None
+
+
 @given(st.lists(st.tuples(st.integers(-3, 12), st.sampled_from("abcd")), max_size=60), st.integers(1, 3), st.integers(1, 4))
 def test_every_line_is_written_or_told_of(steps: list[tuple[int, str]], most: int, keys: int) -> None:
     written: list[Any] = []
     handler = logger.add(lambda message: written.append(message.record), format="{message}")
     try:
-
-        class SetBack(VirtualClock):
-            off = 0
-
-            @property
-            def now(self) -> int:
-                return super().now - self.off
-
-            def call_at(self, when: int, action: Any) -> Any:
-                return super().call_at(when + self.off, action)
-
         clock = SetBack(T0)
         log = RateLimitedLog(clock, most=most, period="10s", keys=keys)
         for step, key in steps:
