@@ -12,6 +12,7 @@ from reactivex import Observable, abc
 from rxfeed.clock import Clock
 from rxfeed.kernels.meter import GATHERED, MeterKernel, MeterStats
 from rxfeed.model import Tick
+from rxfeed.runs import Run, RunObservable, RunObserver, run_into
 from rxfeed.scheduler import Timed, clock_of, own_clock
 from rxfeed.times import Duration, nanoseconds
 
@@ -40,10 +41,36 @@ class Meter(Called):
         def subscribe(observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None) -> abc.DisposableBase:
             kernel = self._newest = self._make()
             clock = self._clock = self._own or own_clock(scheduler)
-            on_next = _on_next(kernel, clock, observer)
-            return source.subscribe(on_next, observer.on_error, observer.on_completed, scheduler=scheduler)
+            into = RunObserver(
+                _on_next(kernel, clock, observer), _on_run(kernel, clock, observer), observer.on_error, observer.on_completed
+            )
+            return into.to(source, scheduler)
 
-        return passed_on(Observable(subscribe), source)
+        return passed_on(RunObservable(subscribe), source)
+
+
+def _on_run(kernel: MeterKernel, clock: Clock | None, observer: abc.ObserverBase[T]) -> Callable[[Run], None]:
+    """Ticks that come together have come at one instant."""
+    run, rows, nows = run_into(observer), kernel.rows, kernel.nows
+
+    def untimed(ticks: Run) -> None:
+        kernel.plain += len(ticks)
+        run(ticks)
+
+    if clock is None:
+        return untimed
+
+    def timed(ticks: Run) -> None:
+        now = clock.now
+        for begin in range(0, len(ticks), GATHERED):
+            piece = ticks[begin : begin + GATHERED]
+            rows.extend(piece)
+            nows.extend([now] * len(piece))
+            if len(nows) >= GATHERED:
+                kernel.fold()
+        run(ticks)
+
+    return timed
 
 
 def _on_next(kernel: MeterKernel, clock: Clock | None, observer: abc.ObserverBase[T]) -> Callable[[T], None]:
