@@ -55,8 +55,8 @@ class Setting:
     overflow: Overflowing | None
 
     def __init__(
-        self, name: str, capacity: CapacityLike, overflow: Overflowing | None, alert: Sink[Event] | None, gaps: Sink[Gap] | None,
-        clock: Clock | None,
+        self, name: str, capacity: CapacityLike, overflow: Overflowing | None, alert: Sink[Event] | None,
+        gaps: Sink[Gap] | None, clock: Clock | None,
     ) -> None:  # fmt: skip
         self.name, self.capacity, self.overflow = name, capacity, overflow
         self.alert, self.gaps, self.clock = alert, gaps, clock
@@ -76,8 +76,9 @@ class Boundary(abc.DisposableBase):
     """Between a source that pushes and an observer that is handed what it has time for."""
 
     __slots__ = (
-        "_alert", "_clock", "_draining", "_dynamic", "_ended", "_error", "_fresh", "_hand_run", "_handle", "_loop", "_observer", "_over",
-        "_piece", "_reading", "_room", "_rows", "_said", "_setting", "_time", "_undecided", "_upstream", "backlog",
+        "_alert", "_clock", "_draining", "_dynamic", "_ended", "_error", "_fresh", "_hand_run", "_handle", "_loop",
+        "_observer", "_over", "_piece", "_reading", "_room", "_rows", "_said", "_setting", "_time", "_undecided", "_upstream",
+        "backlog",
     )  # fmt: skip
 
     def __init__(self, setting: Setting, observer: abc.ObserverBase[Any], clock: Clock | None) -> None:

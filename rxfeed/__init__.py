@@ -15,10 +15,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from rxfeed import by, errors, expressions, operators, overflow, pipeline, rules, sessions
+    from rxfeed import by, errors, expressions, operators, overflow, rules, sessions
     from rxfeed.book import Book
     from rxfeed.breaker import Breaker
     from rxfeed.clock import Clock, LiveClock, LoopClock, ReplayClock, VirtualClock
+    from rxfeed.composition import Feed, pipeline
     from rxfeed.errors import CircuitOpen, InputError, Overflow, PartialRefused, RepairRefused, RetriesExhausted, RxfeedError
     from rxfeed.failures import Failure
     from rxfeed.feeds.projectx import Gateway
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from rxfeed.model import Bar, Depth, Flag, Gap, Quote, Reject, Side, Tick, Undecoded, merge
     from rxfeed.scheduler import ClockScheduler, clock_of
     from rxfeed.sessions import Session
+    from rxfeed.settings import Settings
     from rxfeed.windows import Windows
 
     __version__: str
@@ -42,6 +44,7 @@ __all__ = [
     "ClockScheduler",
     "Depth",
     "Failure",
+    "Feed",
     "Flag",
     "Frame",
     "Gap",
@@ -59,6 +62,7 @@ __all__ = [
     "RetriesExhausted",
     "RxfeedError",
     "Session",
+    "Settings",
     "Side",
     "Tick",
     "Undecoded",
@@ -83,6 +87,7 @@ _HOMES: Final = {
     "rxfeed.book": ("Book",),
     "rxfeed.breaker": ("Breaker",),
     "rxfeed.clock": ("Clock", "LiveClock", "LoopClock", "ReplayClock", "VirtualClock"),
+    "rxfeed.composition": ("Feed", "pipeline"),
     "rxfeed.errors": (
         "CircuitOpen",
         "InputError",
@@ -101,10 +106,11 @@ _HOMES: Final = {
     "rxfeed.model": ("Bar", "Depth", "Flag", "Gap", "Quote", "Reject", "Side", "Tick", "Undecoded", "merge"),
     "rxfeed.scheduler": ("ClockScheduler", "clock_of"),
     "rxfeed.sessions": ("Session",),
+    "rxfeed.settings": ("Settings",),
     "rxfeed.windows": ("Windows",),
 }
 _HOME: Final = {name: module for module, names in _HOMES.items() for name in names}
-_MODULES: Final = frozenset({"by", "errors", "expressions", "operators", "overflow", "pipeline", "rules", "sessions"})
+_MODULES: Final = frozenset({"by", "errors", "expressions", "operators", "overflow", "rules", "sessions"})
 
 
 def __getattr__(name: str) -> object:

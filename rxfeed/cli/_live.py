@@ -6,15 +6,14 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
-from reactivex import Observable
-
-from rxfeed import pipeline
+import rxfeed
 from rxfeed.cli._barfiles import BarFiles
 from rxfeed.cli._errors import Usage
+from rxfeed.cli._consumers import Consumer, Guest
 from rxfeed.cli._faces import Face, Scene
 from rxfeed.cli._files import Folder
 from rxfeed.cli._gateway import Choice, Reached, World, reached, shown, simulator
@@ -27,14 +26,13 @@ from rxfeed.cli._tally import Tally
 from rxfeed.cli._totals import Totals
 from rxfeed.cli._truth import MOST_BARS, Truth, compare_bars, truth_of
 from rxfeed.cli._watch import Watch
+from rxfeed.composition import Feed
 from rxfeed.errors import ConnectionLost, UnknownContract
-from rxfeed.feeds.healthserver import serve_health
 from rxfeed.feeds.projectx import Gateway
-from rxfeed.feeds.projectx.health import health_of, passing
-from rxfeed.model import Bar, Reject, Tick, Undecoded
+from rxfeed.model import Bar, Reject, Undecoded
 from rxfeed.rules import Rule
+from rxfeed.settings import Settings
 from rxfeed.times import SECOND, nanoseconds
-from rxfeed.windows import Windows
 
 T = TypeVar("T")
 
@@ -48,13 +46,8 @@ _FILES_EVERY: Final = 1.0
 class Job:
     """What to stream and what to make of it; everything checked that can be without a gateway."""
 
-    symbols: tuple[str, ...]
-    windows: Windows
+    settings: Settings
     rules: tuple[Rule, ...]
-    lateness: str = "0s"
-    horizon: str = "10m"
-    grace: str = "1s"
-    fill: bool = False
     output: Path | None = None
     format: str = "parquet"
     rejects: Path | None = None
@@ -62,12 +55,10 @@ class Job:
     """Seconds; None until somebody stops it."""
     rate: Any = 100.0
     seed: int = 0
-    health_port: int | None = None
-    """Where health is served on loopback, 0 on any port; None not at all."""
     life: str = "24h"
     """Of the simulator's tokens."""
-    backfill: str | None = None
-    faults: tuple[str, ...] = field(default=())
+    faults: tuple[str, ...] = ()
+    consumers: tuple[Consumer, ...] = ()
 
 
 class Ended(NamedTuple):
@@ -108,21 +99,23 @@ async def run(job: Job, world: World, choice: Choice, face: Face, stop: asyncio.
 
 
 def _simulator(job: Job, world: World) -> Any:
-    return simulator(world, job.symbols, rate=job.rate, seed=job.seed, life=job.life, faults=job.faults)
+    return simulator(world, job.settings.symbols, rate=job.rate, seed=job.seed, life=job.life, faults=job.faults)
 
 
 class _Run:
     def __init__(self, job: Job, world: World, there: Reached, face: Face, stop: asyncio.Future[Any]) -> None:
         self.job, self.world, self.there, self.face, self.stop = job, world, there, face, stop
         self.watch = Watch(world.clock)
-        self.tally = Tally(nanoseconds(job.horizon))
+        self.tally = Tally(nanoseconds(job.settings.horizon))
         self.undecoded = Counter[str]()
         self.over: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
         self.open: dict[tuple[str, str], Bar] = {}
         self.closed: list[Bar] = []
         self.news = News(face.say)
-        self.compared: dict[tuple[str, str, int], Bar] | None = None if there.simulator is None else {}
-        """The newest revision of each bar, to be compared with the simulator's."""
+        self.feed: Feed
+        self.guests: list[Guest] = []
+        self.compared: dict[tuple[str, str, int], Bar] | None = {} if there.simulator or job.consumers else None
+        """The newest revision of each bar, to be compared with the simulator's, and with those of consumers."""
         self.outboxes: list[Outbox[Any]] = []
         self.rejected: Outbox[Reject] | None = None
 
@@ -139,11 +132,10 @@ class _Run:
                 rejects=self._undecoded,
             )  # fmt: skip
             await stack.enter_async_context(gateway)
-            self.health = stack.enter_context(health_of(gateway, session=job.windows.session, clock=world.clock))
-            if job.health_port is not None:
-                address = await stack.enter_async_context(serve_health(self.health, port=job.health_port))
-                self.face.say(f"health at {address}/health, figures for Prometheus at {address}/metrics")
-            feed = await self._unless_stopped(self._feed(gateway))
+            feed = self.feed = self._feed(gateway)
+            feed.events.subscribe(self.news)
+            stack.push_async_callback(feed.close)
+            await self._unless_stopped(self._opened(feed))
             self.watch.expect(feed.contracts)
             await self._outputs(stack, files, rejects)
             began = world.clock.now
@@ -154,6 +146,10 @@ class _Run:
                 seconds = (world.clock.now - began) / SECOND
                 await gateway.close()
                 await self.over
+                if self.guests:  # they may have a backlog
+                    await asyncio.wait([guest.over for guest in self.guests], timeout=SETTLING)
+                    for guest in self.guests:
+                        guest.close()
                 self._hand_on()
                 error = await self._written() or error
             if rejects is not None:
@@ -162,18 +158,23 @@ class _Run:
             totals.check()
             return Ended(totals, error)
 
-    async def _feed(self, gateway: Gateway) -> pipeline.Live:
-        job = self.job
+    def _feed(self, gateway: Gateway) -> Feed:
+        job, world = self.job, self.world
+        settings = job.settings.model_copy(update={"updates": self.face.updates or job.settings.updates})
+        return rxfeed.pipeline(
+            gateway, settings, rules=job.rules, rejects=self._reject, tap=self.watch, clock=world.clock, random=world.random
+        )
+
+    async def _opened(self, feed: Feed) -> None:
         try:
-            return await pipeline.live(
-                gateway, *job.symbols, windows=job.windows, rules=job.rules, lateness=job.lateness, horizon=job.horizon,
-                grace=job.grace, updates=self.face.updates, fill=job.fill, rejects=self._reject, tap=self._tap,
-                clock=self.world.clock, backfill=job.backfill,
-            )  # fmt: skip
+            await feed.open()
         except UnknownContract as error:
             raise Usage(str(error)) from None
+        if feed.health_address is not None:
+            where = feed.health_address
+            self.face.say(f"health at {where}/health, figures for Prometheus at {where}/metrics")
 
-    def _stream(self, gateway: Gateway, feed: pipeline.Live) -> None:
+    def _stream(self, gateway: Gateway, feed: Feed) -> None:
         there, symbols = self.there, tuple(contract.symbol for contract in feed.contracts)
         scene = Scene(
             shown(there.deployment), there.simulated, there.simulator is not None,
@@ -181,9 +182,8 @@ class _Run:
             self.open,
         )  # fmt: skip
         self.face.start(scene)
-        feed.events.subscribe(self.news)
-        feed.events.subscribe(self.health.heard)
-        feed.subscribe(self._on_bar, self._on_end, lambda: self._on_end(None))
+        feed.bars.subscribe(self._on_bar, self._on_end, lambda: self._on_end(None))
+        self.guests = [Guest(consumer, feed, self.face.say) for consumer in self.job.consumers]
 
     def _state(self, gateway: Gateway) -> str:
         if self.over.done():
@@ -199,13 +199,13 @@ class _Run:
         return f"connected{age}, {changes} change{'s' * (changes != 1)}, {gaps} gap{'s' * (gaps != 1)}"
 
     def _unwell(self) -> str:
-        report = self.health.now()
+        health = self.feed.health
+        if health is None:
+            return ""
+        report = health.now()
         return f"; {report}" if report.state in ("degraded", "stale", "down") and not self.over.done() else ""
 
     # What comes
-
-    def _tap(self, trades: Observable[Tick]) -> Observable[Tick]:
-        return self.watch(passing(self.health)(trades))
 
     def _on_bar(self, bar: Bar) -> None:
         if bar.revision < 0:
@@ -233,20 +233,24 @@ class _Run:
             self.over.set_result(error)
 
     def _reject(self, reject: Reject) -> None:
-        self.health.rejected()
+        self._unwelcome()
         if self.rejected is not None:
             self.rejected.put(reject)
 
     def _undecoded(self, undecoded: Undecoded) -> None:
         self.undecoded[undecoded.source] += 1
-        self.health.rejected()
+        self._unwelcome()
+
+    def _unwelcome(self) -> None:
+        if self.feed.health is not None:
+            self.feed.health.rejected()
 
     # Where it goes
 
     def _files(self, output: Path) -> BarFiles:
         there = self.there.deployment
         folder = output / ("simulated" if there.simulated else there.name.replace(":", "-"))
-        return BarFiles(folder, self.world.clock.now, format=self.job.format, horizon=nanoseconds(self.job.horizon))
+        return BarFiles(folder, self.world.clock.now, format=self.job.format, horizon=nanoseconds(self.job.settings.horizon))
 
     async def _outputs(self, stack: AsyncExitStack, files: BarFiles | None, rejects: RejectsFile | None) -> None:
         self.outboxes.append(Outbox(self.face.write, "bars"))
@@ -301,7 +305,7 @@ class _Run:
             self.face.stop()
 
     async def _show(self) -> None:
-        hours = MarketHours(self.job.windows.session, self.world.clock)
+        hours = MarketHours(self.feed.windows.session, self.world.clock)
         while True:
             news = hours.news(self.watch.newest)
             if news is not None:
@@ -329,10 +333,10 @@ class _Run:
         lost = isinstance(error, ConnectionLost) or bool(self.news.counts["Gapped"] + self.news.gaps_open)
         return truth_of(inside, self.watch.by_symbol, lost=lost)
 
-    def _totals(self, feed: pipeline.Live, seconds: float, error: Exception | None, files: BarFiles | None) -> Totals:
-        checked, made, inside = feed.checked.stats, feed.made.stats, self.there.simulator
-        rejected = Counter(feed.made.rejected)
-        rejected.update(checked.by_rule)
+    def _totals(self, feed: Feed, seconds: float, error: Exception | None, files: BarFiles | None) -> Totals:
+        stats, inside = feed.stats, self.there.simulator
+        made, front = stats.bars, stats.source
+        dropped, waiting = (0, 0) if front is None else (front.dropped, front.pending)
         undecoded = sum(self.undecoded.values())
         timeframes = [level.timeframe.name for level in feed.windows.levels if level.emitted]
         truth = None if inside is None else self._truth(inside, error)
@@ -340,12 +344,14 @@ class _Run:
             compare_bars(truth, inside, self.compared.values(), self.watch.by_symbol)
         mended = self.news.counts["Repaired"]  # what history tells has no counts
         return Totals(
-            received=self.watch.received + undecoded, in_bars=made.closed, open=made.open + checked.pending,
-            outside_session=made.outside_session, rejected=dict(sorted(rejected.items())), undecoded=undecoded,
+            received=self.watch.received + undecoded + dropped + waiting, in_bars=made.closed,
+            open=made.open + stats.suspects + waiting, outside_session=made.outside_session, rejected=feed.rejected,
+            undecoded=undecoded, dropped=dropped,
             bars={name: self.tally.bars[name] for name in timeframes},
             counted={} if error is not None or mended else {name: self.tally.trades[name] for name in timeframes},
             revisions=self.tally.revisions, seconds=seconds, work=self.watch.work, lag=self.watch.lag,
             news=self.news.as_json(), said=self.news.lines(), truth=truth,
             output=None if files is None else str(files.folder),
             rejects=None if self.job.rejects is None else str(self.job.rejects),
+            guests=[guest.told(self.compared or {}) for guest in self.guests],
         )  # fmt: skip

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from rxfeed.cli._consumers import GuestTotals
 from rxfeed.cli._truth import Truth
 from rxfeed.kernels.meter import Summary
 
 
 @dataclass(slots=True)
 class Totals:
-    """received = in_bars + open + outside_session + rejected + undecoded."""
+    """received = in_bars + open + outside_session + rejected + undecoded + dropped."""
 
     received: int
     """Trades, those too that could not be read."""
@@ -22,6 +23,8 @@ class Totals:
     rejected: dict[str, int]
     """By rule."""
     undecoded: int
+    dropped: int
+    """Because more waited than may, behind the socket; the bars that lost them say so."""
     bars: dict[str, int]
     """By timeframe, finer first, without revisions."""
     counted: dict[str, int]
@@ -37,6 +40,8 @@ class Totals:
     truth: Truth | None = None
     output: str | None = None
     rejects: str | None = None
+    guests: list[GuestTotals] = field(default_factory=list[GuestTotals])
+    """Consumers of one's own."""
 
     def check(self) -> None:
         """Refuse to go on with a trade unaccounted for.
@@ -44,12 +49,12 @@ class Totals:
         Raises:
             RuntimeError: the counts do not add up.
         """
-        parts = self.in_bars + self.open + self.outside_session + sum(self.rejected.values()) + self.undecoded
+        parts = self.in_bars + self.open + self.outside_session + sum(self.rejected.values()) + self.undecoded + self.dropped
         if self.received != parts:
             raise RuntimeError(
                 f"{self.received} trades were received, but {self.in_bars} in bars + {self.open} in open windows "
                 f"+ {self.outside_session} outside the session + {sum(self.rejected.values())} rejected "
-                f"+ {self.undecoded} not read are {parts}"
+                f"+ {self.undecoded} not read + {self.dropped} dropped are {parts}"
             )
         for timeframe, counted in ({} if self.open else self.counted).items():
             if counted != self.in_bars:
@@ -57,17 +62,17 @@ class Totals:
 
     @property
     def differs(self) -> bool:
-        """Whether the simulator knows it otherwise."""
-        return self.truth is not None and bool(self.truth.differences)
+        """Whether the simulator knows it otherwise, or the bars of a consumer are not ours."""
+        return (self.truth is not None and bool(self.truth.differences)) or any(guest.differences for guest in self.guests)
 
     def as_json(self) -> dict[str, Any]:
         """Return them for programs."""
         return {
             "simulated": self.truth is not None, "received": self.received, "in_bars": self.in_bars, "open": self.open,
-            "outside_session": self.outside_session, "rejected": self.rejected, "undecoded": self.undecoded, "bars": self.bars,
+            "outside_session": self.outside_session, "rejected": self.rejected, "undecoded": self.undecoded, "dropped": self.dropped, "bars": self.bars,
             "revisions": self.revisions, "seconds": round(self.seconds, 3), "latency_ns": _figures(self.work),
             "lag_ns": _figures(self.lag), "feed": self.news, "truth": None if self.truth is None else self.truth.as_json(),
-            "output": self.output, "rejects": self.rejects,
+            "consumers": [asdict(guest) for guest in self.guests], "output": self.output, "rejects": self.rejects,
         }  # fmt: skip
 
     def lines(self) -> list[str]:
@@ -81,6 +86,8 @@ class Totals:
             parts.append(f"{self.outside_session:,} outside the session")
         if self.undecoded:
             parts.append(f"{self.undecoded:,} that could not be read")
+        if self.dropped:
+            parts.append(f"{self.dropped:,} dropped, as too many waited")
         if self.open:
             parts.append(f"{self.open:,} in windows that were open when it ended")
         rate = f", {self.received / self.seconds:,.0f}/s" if self.seconds > 0 else ""
@@ -94,6 +101,7 @@ class Totals:
         revised = f", {self.revisions:,} revision{'' if self.revisions == 1 else 's'}" if self.revisions else ""
         where = f" in {self.output}" if self.output else ""
         lines.append(f"{number:,} bar{'' if number == 1 else 's'}{where}: {bars}{revised}")
+        lines += [guest.line() for guest in self.guests]
         if self.work is not None and self.lag is not None:
             lines.append(f"received to bar: {spread(self.work)}; event to received: {spread(self.lag)}")
         return lines

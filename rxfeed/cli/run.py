@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rxfeed.cli._faces import Face
     from rxfeed.cli._gateway import Choice, World
     from rxfeed.cli._live import Ended, Job
+    from rxfeed.settings import Settings
 
 Opt = typer.Option
 SYMBOLS = ("MNQ", "MES")
@@ -23,22 +24,33 @@ def run(
     symbols: Annotated[
         list[str] | None, typer.Argument(metavar="[SYMBOL...]", help="Roots (MNQ), months (MNQZ26) or ids. By default MNQ MES.")
     ] = None,
+    file: Annotated[
+        Path | None, Opt("--settings", metavar="FILE", help="Settings, as TOML; the environment, and options, count before it.")
+    ] = None,
     timeframe: Annotated[
         list[str] | None, Opt("-t", "--timeframe", help="5s, 1m, 4h, 1d …; repeat for more. By default 1m.")
     ] = None,
     session: Annotated[
         str | None, Opt(help="CME, NYSE, LSE, FX, 24x7 or 24x7:<IANA zone>. By default CME, and 24x7 for what is simulated.")
     ] = None,
-    anchor: Annotated[str, Opt(help="Windows count from the open (session), the local clock (wall) or utc.")] = "session",
+    anchor: Annotated[
+        str | None, Opt(help="Windows count from the open (session), the local clock (wall) or utc. By default session.")
+    ] = None,
     output: Annotated[
         Path | None, Opt("-o", "--output", metavar="DIR", help="Write bars into files as they close, in a folder by gateway.")
     ] = None,
     format: Annotated[str, Opt(help="Of these files: parquet, csv or ndjson.")] = "parquet",
     json_: Annotated[bool, Opt("--json", help="Bars as NDJSON on stdout, one a line; the totals as JSON on stderr.")] = False,
     lasts: Annotated[str | None, Opt("--for", metavar="TIME", help="End by itself after this time, such as 60s.")] = None,
-    lateness: Annotated[str, Opt(help="How long windows stay open after their end, in event time.")] = "0s",
-    grace: Annotated[str, Opt(help="How long after its end, by the clock, a quiet symbol's window closes.")] = "1s",
-    horizon: Annotated[str, Opt(help="How far back a trade may be and still be merged into its window.")] = "10m",
+    lateness: Annotated[
+        str | None, Opt(help="How long windows stay open after their end, in event time. By default 0s.")
+    ] = None,
+    grace: Annotated[
+        str | None, Opt(help="How long after its end, by the clock, a quiet symbol's window closes. By default 1s.")
+    ] = None,
+    horizon: Annotated[
+        str | None, Opt(help="How far back a trade may be and still be merged into its window. By default 10m.")
+    ] = None,
     rules: Annotated[str, Opt(help=options.RULES_HELP)] = "default",
     rejects: Annotated[Path | None, Opt(metavar="FILE", help="Write rejected trades here, with rule and reason.")] = None,
     fill: Annotated[str | None, Opt(metavar="previous", help="Make bars of empty windows from the close before.")] = None,
@@ -47,6 +59,10 @@ def run(
     ] = None,
     health_port: Annotated[
         int | None, Opt(metavar="PORT", min=0, max=65_535, help="Serve /health and /metrics on loopback; 0 on any free port.")
+    ] = None,
+    consumer: Annotated[
+        list[str] | None,
+        Opt(metavar="FILE.py:NAME", help="A function of yours: it is handed the feed, and what it returns is subscribed to."),
     ] = None,
     rate: Annotated[str, Opt(help='Of the simulator inside: trades a second, or "max".')] = "100",
     seed: Annotated[int, Opt(help="Of the simulator inside: each has a market of its own.")] = 0,
@@ -62,13 +78,12 @@ def run(
     Without credentials a simulator runs inside, and all that is said and written says so. For a gateway set RXFEED_USER
     and RXFEED_KEY (or RXFEED_CREDENTIALS to a file of yours), and RXFEED_GATEWAY to topstepx, demo or an address.
     """
-    names = tuple(dict.fromkeys(symbols or SYMBOLS))
+    names = tuple(dict.fromkeys(symbols or ()))
     if not all(name.strip() for name in names):
         raise Usage("a symbol must not be empty")
     if fill is not None:
         options.one_of("--fill", fill, ("previous", "none"))
     options.one_of("--format", format, ("parquet", "csv", "ndjson"))
-    where = options.anchor(anchor)
     if output is not None:
         from rxfeed.cli._barfiles import check_folder
 
@@ -77,10 +92,10 @@ def run(
         from rxfeed.cli._files import check_output
 
         check_output("--rejects", rejects)
+    from rxfeed.cli._consumers import consumer as read
     from rxfeed.cli._gateway import World, chosen
     from rxfeed.cli._live import Job
     from rxfeed.times import SECOND, nanoseconds
-    from rxfeed.windows import Windows
 
     world = World()
     choice = chosen(world.environ)
@@ -89,19 +104,33 @@ def run(
         raise Usage(
             f"--rate, --seed, --fault and --token-life are of the simulator inside, but the gateway is {choice.deployment}"
         )
+    given: dict[str, Any] = {
+        "file": file, "symbols": names or None, "timeframes": timeframe, "session": session,
+        "anchor": None if anchor is None else options.anchor(anchor), "lateness": lateness, "grace": grace, "horizon": horizon,
+        "fill": None if fill is None else fill == "previous", "backfill": backfill, "health_port": health_port,
+    }  # fmt: skip
     with usage():
-        for option, given in (("--lateness", lateness), ("--grace", grace), ("--horizon", horizon)):
-            nanoseconds(given, name=option)
-        if backfill is not None:
-            nanoseconds(backfill, name="--backfill")
-        windows = Windows(*(timeframe or ["1m"]), session=session or ("24x7" if simulated else "CME"), anchor=where)
+        for option in ("lateness", "grace", "horizon", "backfill"):
+            if given[option] is not None:
+                nanoseconds(given[option], name=f"--{option}")
+        settings = _settings({name: value for name, value in given.items() if value is not None}, simulated=simulated)
         job = Job(
-            names, windows, tuple(options.rules(rules, windows.session)), lateness=lateness, horizon=horizon, grace=grace,
-            fill=fill == "previous", output=output, format=format, rejects=rejects,
+            settings, tuple(options.rules(rules, settings.windows.session)), output=output, format=format, rejects=rejects,
             lasts=None if lasts is None else nanoseconds(lasts, name="--for") / SECOND, rate=options.rate(rate), seed=seed,
-            faults=tuple(fault or ()), health_port=health_port, life=life or "24h", backfill=backfill,
+            faults=tuple(fault or ()), life=life or "24h", consumers=tuple(map(read, consumer or ())),
         )  # fmt: skip
     _run(job, world, choice, as_json=json_)
+
+
+def _settings(given: dict[str, Any], *, simulated: bool) -> Settings:
+    """Return the settings, with what is the default here where nobody says otherwise."""
+    from rxfeed.settings import Settings
+
+    said = Settings(**given).model_fields_set
+    own: dict[str, Any] = {} if "symbols" in said else {"symbols": SYMBOLS}
+    if simulated and "session" not in said:
+        own["session"] = "24x7"  # a market that is made up has no night
+    return Settings(**given, **own)
 
 
 def _run(job: Job, world: World, choice: Choice, *, as_json: bool) -> None:

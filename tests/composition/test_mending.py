@@ -11,11 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reactivex import Subject
 
-from rxfeed import pipeline
+import rxfeed
 from rxfeed.errors import Unreachable
 from rxfeed.events import Backfilled, Event, NotRepaired, Repaired
 from rxfeed.feeds.projectx import Contract
 from rxfeed.model import ONGOING, Bar, Flag, Gap, Tick
+from rxfeed.settings import Settings
 from rxfeed.testing import Simulation, simulate
 from rxfeed.times import SECOND
 from rxfeed.windows import Windows
@@ -47,6 +48,12 @@ class Played:
     def now(self) -> int:
         """The exchange's time."""
         return self.simulation.clock.now - self.wrong
+
+    def __repr__(self) -> str:
+        return "Played()"
+
+    def request(self, what: Any, why: str) -> None:
+        raise AssertionError(f"{what} was asked for: {why}")
 
     async def contract(self, symbol: str) -> Contract:
         return Contract(symbol, symbol, symbol, "", 0.25, 1.0, True)
@@ -94,6 +101,13 @@ class Seen(NamedTuple):
         return {bar.identity: bar for bar in self.bars}
 
 
+def made(gateway: Any, symbols: Sequence[str], windows: Any, simulation: Simulation, **more: Any) -> rxfeed.Feed:
+    features = {"repair": more.pop("repair", True), "limits": False, "idle": False}
+    own = windows if isinstance(windows, Windows) else Windows(*windows)
+    given = Settings(symbols=tuple(symbols), features=features, **more)
+    return rxfeed.pipeline(gateway, given, rules=(), windows=own, clock=simulation.clock)
+
+
 def played(
     tape: Sequence[Tick], windows: Any, start: float, until: float, *, live: dict[str, Any] | None = None, **more: Any
 ) -> Seen:
@@ -103,16 +117,14 @@ def played(
         gateway: Any = Played(simulation, tape, **more)
         await asyncio.sleep(start)
         symbols = list(dict.fromkeys(each.symbol for each in tape))
-        options = {"rules": (), "clock": simulation.clock} | (live or {})
-        feed = await pipeline.live(gateway, *symbols, windows=windows, **options)
         bars: list[Bar] = []
         events: list[Event] = []
         errors: list[Exception] = []
-        feed.events.subscribe(events.append)
-        subscription = feed.bars.subscribe(bars.append, errors.append)
-        await gateway.play(until)
-        await asyncio.sleep(4_000)
-        subscription.dispose()
+        async with made(gateway, symbols, windows, simulation, **(live or {})) as feed:
+            feed.events.subscribe(events.append)
+            feed.bars.subscribe(bars.append, errors.append)
+            await gateway.play(until)
+            await asyncio.sleep(4_000)
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         assert errors == []
@@ -215,21 +227,22 @@ def test_with_a_clock_that_is_an_hour_off_nothing_is_lost(wrong: int) -> None:
     check(seen, long, 8_000 - 7_200 + (3_660 if wrong > 0 else 60), timeframes=["10s", "1m"], until=8_820)
 
 
-def test_a_second_subscription_begins_anew() -> None:
+def test_who_comes_late_hears_what_comes_from_then_on() -> None:
     async def main(simulation: Simulation) -> None:
         gateway: Any = Played(simulation, TAPE)
         await asyncio.sleep(400)
-        feed = await pipeline.live(gateway, "A", windows=("1s",), rules=(), backfill="10s", clock=simulation.clock)
         first: list[Bar] = []
         second: list[Bar] = []
-        one = feed.bars.subscribe(first.append)
-        playing = asyncio.create_task(gateway.play(450))
-        await asyncio.sleep(20)
-        other = feed.bars.subscribe(second.append)
-        await playing
-        one.dispose()
-        other.dispose()
-        assert (first[0].start, second[0].start) == (at(390), at(410))
+        async with made(gateway, ["A"], ("1s",), simulation, backfill="10s") as feed:
+            feed.bars.subscribe(first.append)
+            playing = asyncio.create_task(gateway.play(450))
+            await asyncio.sleep(20.5)
+            feed.bars.subscribe(second.append)
+            await playing
+            await asyncio.sleep(2)
+        assert first[0].start == at(390)
+        assert second[0].start == at(420)
+        assert [bar for bar in first if bar.start >= at(420)] == second
 
     simulate(main, start=T0)
 
