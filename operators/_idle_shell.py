@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 from reactivex import Observable, abc
@@ -14,6 +14,7 @@ from rxfeed.frame import is_frame, name_of
 from rxfeed.kernels.idle import IdleKernel, Watch
 from rxfeed.model import Tick
 from rxfeed.runs import Run, RunObserver
+from rxfeed.valve import Valve
 
 from ._sink import Sink
 from ._turns import Turns
@@ -28,12 +29,15 @@ def watch(
     tell: Sink[Stale] | None,
     *,
     per_symbol: bool,
+    valve: Valve | None,
 ) -> abc.DisposableBase:
-    """Subscribe. Without `tell` the first that is too late is the stream's error."""
+    """Subscribe. Without `tell` the first that is too late is the stream's error. While `valve` is shut no time passes."""
     upstream = SingleAssignmentDisposable()
     timer: Timer | None = None
     armed: int | None = None
     begun = over = False
+    shut: int | None = None
+    leave: Callable[[], None] | None = None
     whole: Watch | None = None
     emit, get = observer.on_next, kernel.watches.get
 
@@ -42,6 +46,8 @@ def watch(
         nonlocal over, whole, timer
         over, whole = True, None
         kernel.clear()
+        if leave is not None:
+            leave()
         if timer is not None:
             timer.cancel()
             timer = None
@@ -51,7 +57,7 @@ def watch(
     def arm() -> None:
         """Have the clock wake us when the kernel wants to look. Elements move that only back, so it is done lazily."""
         nonlocal timer, armed
-        due = kernel.due
+        due = kernel.due if shut is None else None
         if due != armed:
             if timer is not None:
                 timer.cancel()
@@ -71,6 +77,17 @@ def watch(
             fail(error)
             return
         arm()
+
+    def turned(now_shut: bool) -> None:
+        """Count no time while the valve is shut."""
+        nonlocal shut
+        if now_shut:
+            shut = clock.now
+        elif shut is not None:
+            since, shut = shut, None
+            kernel.leave_out(since, clock.now)
+        if not over:
+            arm()
 
     def note(element: Any) -> None:
         """Take note of anything that is not a tick of what is watched already."""
@@ -155,6 +172,8 @@ def watch(
         turns.complete()
 
     try:
+        if valve is not None:
+            leave = valve.watch(turned, heeds=False)
         arm()
         upstream.disposable = RunObserver(of_symbol if per_symbol else of_stream, on_run, on_error, on_completed).to(
             source, scheduler

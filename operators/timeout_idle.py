@@ -18,6 +18,7 @@ from rxfeed.runs import RunObservable
 from rxfeed.scheduler import Timed, clock_of, own_clock
 from rxfeed.sessions import Session
 from rxfeed.times import NANOSECONDS, Duration, nanoseconds
+from rxfeed.valve import Valve
 
 from ._call import Called, call
 from ._idle_shell import watch
@@ -32,9 +33,11 @@ _LONGEST: Final = 366 * NANOSECONDS["d"]
 class TimeoutIdle(Called):
     """What `timeout_idle` returns."""
 
-    def __init__(self, make: Make, tell: Sink[Stale] | None, clock: Clock | None, call: str, *, per_symbol: bool) -> None:
+    def __init__(
+        self, make: Make, tell: Sink[Stale] | None, clock: Clock | None, call: str, *, per_symbol: bool, valve: Valve | None
+    ) -> None:
         super().__init__(call)
-        self._make, self._tell, self._clock, self._per_symbol = make, tell, clock, per_symbol
+        self._make, self._tell, self._clock, self._per_symbol, self._valve = make, tell, clock, per_symbol, valve
 
     def __call__(self, source: Observable[T]) -> Observable[T]:
         def subscribe(observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None) -> abc.DisposableBase:
@@ -42,7 +45,7 @@ class TimeoutIdle(Called):
             if clock is None:
                 raise ValueError("timeout_idle needs a clock: give it or subscribe() a scheduler")
             kernel = self._make(clock.now)
-            return watch(source, observer, scheduler, kernel, clock, self._tell, per_symbol=self._per_symbol)
+            return watch(source, observer, scheduler, kernel, clock, self._tell, per_symbol=self._per_symbol, valve=self._valve)
 
         return RunObservable(subscribe)
 
@@ -55,6 +58,7 @@ def timeout_idle(
     per: Literal["symbol"] | None = None,
     instruments: Instruments = None,
     on_idle: abc.ObserverBase[Stale] | Callable[[Stale], None] | None = None,
+    valve: Valve | None = None,
     scheduler: Timed = None,
 ) -> TimeoutIdle:
     """Fail with `Stale` when nothing comes for too long although the market is open.
@@ -80,6 +84,8 @@ def timeout_idle(
         instruments: with `per`: those with a session of their own use it.
         on_idle: an observer or a callable that hears the `Stale` instead of the stream, which goes on; again each time that
             as much time has passed, as long as it lasts. What it raises is the stream's error.
+        valve: the one that stops the source's reading (`overflow.block`): while it is shut nothing can come, so time counts
+            only while it is open.
         scheduler: the clock, or its scheduler; the subscriber's by default, if it is one of ours.
 
     Returns:
@@ -88,7 +94,7 @@ def timeout_idle(
     Raises:
         ValueError: neither `first` nor `between`, one of 0 or above 366 days, an unknown session or `per`, `per` without
             `between`, `instruments` without `per`, no clock (when it is subscribed).
-        TypeError: as the stream's error, with `per`, an element that has no symbol.
+        TypeError: no valve; or as the stream's error, with `per`, an element that has no symbol.
         Stale: as the stream's error; it has `since`, `allowed` and `symbol`. Trying again may help: it is not `permanent`.
 
     Ends: with the source, or with `Stale`, or with what `on_idle` raises; the source is let go of before that is told.
@@ -104,12 +110,16 @@ def timeout_idle(
         raise ValueError('instruments are for per="symbol", which was not given')
     if per is not None and between is None:
         raise ValueError('per="symbol" needs between, such as between="30s"')
+    if valve is not None and not isinstance(valve, Valve):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(
+            f"valve must be a Valve of rxfeed.overflow, the one that the source has too, got {type(valve).__name__}"
+        )
     longest, next_longest = _allowed(first, "first"), _allowed(between, "between")
     hours = sessions.get(session or "24x7")
     own = {s: sessions.get(i.session) for s, i in by_symbol(instruments).items() if i.session is not None}
     return TimeoutIdle(
         lambda now: IdleKernel(longest, next_longest, hours, own, now),
-        sink(on_idle, "on_idle"), clock_of(scheduler), text, per_symbol=per is not None,
+        sink(on_idle, "on_idle"), clock_of(scheduler), text, per_symbol=per is not None, valve=valve,
     )  # fmt: skip
 
 

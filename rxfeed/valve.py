@@ -19,11 +19,12 @@ class Valve:
     Several boundaries may hold it shut; it is open again when the last lets go. Several connections may watch it.
     """
 
-    __slots__ = ("_holders", "_watchers")
+    __slots__ = ("_heeding", "_holders", "_watchers")
 
     def __init__(self) -> None:
         self._holders: dict[object, None] = {}
         self._watchers: dict[object, Watcher] = {}
+        self._heeding: dict[object, None] = {}
 
     def __repr__(self) -> str:
         return f"Valve({'shut' if self.shut else 'open'}, {len(self._watchers)} watching)"
@@ -36,7 +37,7 @@ class Valve:
     @property
     def watched(self) -> bool:
         """Whether a source heeds it at all."""
-        return bool(self._watchers)
+        return bool(self._heeding)
 
     def hold(self, who: object) -> None:
         """Shut it, on somebody's behalf; again is nothing."""
@@ -52,15 +53,23 @@ class Valve:
             if not self._holders:
                 self._tell(shut=False)
 
-    def watch(self, watcher: Watcher) -> Callable[[], None]:
-        """Have `watcher` called at each change, and now if it is shut; return what ends that."""
+    def watch(self, watcher: Watcher, *, heeds: bool = True) -> Callable[[], None]:
+        """Have `watcher` called at each change, and now if it is shut; return what ends that.
+
+        Args:
+            watcher: is told whether it is shut.
+            heeds: whether it is a source that stops; others only want to know.
+        """
         key = object()
         self._watchers[key] = watcher
+        if heeds:
+            self._heeding[key] = None
         if self.shut:
             watcher(True)
 
         def leave() -> None:
             self._watchers.pop(key, None)
+            self._heeding.pop(key, None)
 
         return leave
 

@@ -31,6 +31,19 @@ def test_who_comes_while_it_is_shut_hears_of_it() -> None:
     assert heard == [True]
 
 
+def test_who_only_wants_to_know_is_no_source_that_heeds_it() -> None:
+    valve, heard = Valve(), list[bool]()
+    leave = valve.watch(heard.append, heeds=False)
+    assert not valve.watched
+    heeding = valve.watch(lambda _: None)
+    assert valve.watched
+    valve.hold(1)
+    heeding()
+    leave()
+    valve.release(1)
+    assert (heard, valve.watched) == ([True], False)
+
+
 def test_one_that_raises_keeps_no_other_from_hearing() -> None:
     valve, heard, told = Valve(), list[bool](), list[str]()
 

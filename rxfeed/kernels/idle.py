@@ -24,7 +24,7 @@ _NEVER: Final[int] = -FOREVER
 class Watch:
     """One stream, or one symbol of it."""
 
-    __slots__ = ("_base", "_quiet", "_seen", "_session", "_symbol", "_word", "allowed", "last")
+    __slots__ = ("_base", "_left_out", "_quiet", "_seen", "_session", "_symbol", "_word", "allowed", "last")
 
     def __init__(self, symbol: str | None, session: Session, allowed: int, now: int, word: str = "") -> None:
         self._symbol, self._session, self._word = symbol, session, word
@@ -35,15 +35,27 @@ class Watch:
         self._base = now  # from where it is counted: that, or an open after it, or when it was told of
         self._seen: int = now  # `last`, as it was when that was worked out
         self._quiet: int | None = None  # the beginning of a silence that was told of already
+        self._left_out = 0  # what is not counted of the time since `_base`
 
     def look(self, now: int) -> tuple[Stale | None, int | None]:
         """Return the error if it is too late, and when to look again; None: never, as the market opens no more."""
+        due = self._due(now, now)
+        return (None, due) if due is None or due > now else (self._stale(now), now + self.allowed)
+
+    def leave_out(self, since: int, now: int) -> None:
+        """Do not count the time from `since` until now."""
+        self._due(now, since)
+        self._left_out += max(0, now - max(since, self._base))
+
+    def _due(self, now: int, shut: int) -> int | None:
+        """Return when it is too late, where the time from `shut` until now is not counted; or when it opens, if that is still
+        to come. None: never."""
         if self.last > now or self._base > now:  # the clock was set back
             self.last = min(self.last, now)
             self._seen = _NEVER
         if self.last != self._seen:
             self._base = self._seen = self.last
-            self._quiet = None
+            self._quiet, self._left_out = None, 0
         span = self._session.span_at(self._base)
         if span is None:
             span = self._session.span_after(self._base)
@@ -51,15 +63,16 @@ class Watch:
         while span is not None:
             begin = max(self._base, span.open)
             if begin > now:
-                return None, begin
-            self._base = begin
-            due = begin + self.allowed
+                return begin
+            if begin != self._base:
+                self._base, self._left_out = begin, 0
+            due = begin + self.allowed + self._left_out + max(0, now - max(shut, begin))
             close, after = self._stretch(span, due)
             if due < close:
-                return (None, due) if due > now else (self._stale(now), now + self.allowed)
+                return due
             # It closes before; at the open everything begins anew.
             span, self._quiet = after, None
-        return None, None
+        return None
 
     def _stretch(self, span: Span, due: int) -> tuple[int, Span | None]:
         """Return when it closes, if that is not after `due`, and the span that is next. Days that follow each other without
@@ -73,7 +86,7 @@ class Watch:
     def _stale(self, now: int) -> Stale:
         if self._quiet is None:
             self._quiet = self._base
-        self._base = now  # from here on for the next time
+        self._base, self._left_out = now, 0  # from here on for the next time
         who = "" if self._symbol is None else f"{self._symbol}: "
         text = (
             f"{who}no {self._word}element for {(now - self._quiet) / SECOND:.10g} s although {self._session.name} is open "
@@ -137,6 +150,14 @@ class IdleKernel:
             watch = self._watches[name] = Watch(name, self._own.get(name, self._session), self._between, now)
             self._look(watch, now)
 
+    def leave_out(self, since: int, now: int) -> None:
+        """Do not count the time from `since` until now, in which nothing could come. Somebody must look then."""
+        watches = [watch for _, _, watch in sorted(self._due, key=lambda due: due[1])]
+        self._due.clear()
+        for watch in watches:
+            watch.leave_out(since, now)
+            self._push(watch, now)
+
     def look(self, now: int) -> list[Stale]:
         """Return whatever is too late, and have each begin anew. To be called when the time of `due` has passed."""
         found: list[Stale] = []
@@ -154,6 +175,9 @@ class IdleKernel:
     def _look(self, watch: Watch, now: int) -> Stale | None:
         stale, due = watch.look(now)
         if due is not None:
-            self._count += 1
-            heappush(self._due, (due, self._count, watch))
+            self._push(watch, due)
         return stale
+
+    def _push(self, watch: Watch, due: int) -> None:
+        self._count += 1
+        heappush(self._due, (due, self._count, watch))

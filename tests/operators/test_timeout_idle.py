@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import date
 from typing import Any
 
@@ -20,6 +21,7 @@ from rxfeed.model import Gap, Quote
 from rxfeed.runs import RunObservable, RunObserver
 from rxfeed.sessions import Session, get
 from rxfeed.times import SECOND, iso, nanoseconds
+from rxfeed.valve import Valve
 from tests.builders import HOUR, MINUTE, T0, Recorder, frame, tick
 
 DAY = 24 * HOUR
@@ -56,17 +58,20 @@ class Watched:
         return self.got.error
 
 
-def expected(session: Session, allowed: int, start: int, end: int, elements: set[int]) -> list[tuple[int, int]]:
-    """When silence is told of, and since when it was: minute by minute."""
+def expected(
+    session: Session, allowed: int, start: int, end: int, elements: set[int], shut: Collection[int] = ()
+) -> list[tuple[int, int]]:
+    """When silence is told of, and since when it was: minute by minute, but for minutes that begin in `shut`."""
     found: list[tuple[int, int]] = []
     counted, since = 0, start
     opened = session.span_at(start) is not None
     for now in range(start + MINUTE, end + 1, MINUTE):
         was, opened = opened, session.span_at(now) is not None
-        counted += MINUTE
+        passed = now - MINUTE not in shut
+        counted += MINUTE * passed
         if opened and not was:
             counted, since = 0, now
-        if opened and counted == allowed:
+        if opened and counted == allowed and passed:
             found.append((now, since))
             counted = 0
         if now in elements:
@@ -164,6 +169,86 @@ class TestTime:
         assert got.error is None
         clock.advance(SECOND)
         assert isinstance(got.error, Stale)
+
+
+class TestValve:
+    @settings(max_examples=60)
+    @example((LUNCH, NOV_1), 30, set(), [(2 * 24 * 60 + 14 * 60, 400)])
+    @example((LUNCH, NOV_1), 150, set(), [(2 * 24 * 60 + 14 * 60, 5_000)])
+    @example((get("FX"), NOV_1), 90, {2_800}, [(2_790, 20), (2_830, 60)])
+    @given(
+        st.sampled_from([(LUNCH, NOV_1), (NIGHT, NOV_1), (get("FX"), NOV_1), (get("24x7"), NOV_1)]),
+        st.sampled_from([30, 90, 390, 23 * 60]),
+        st.sets(MINUTES, max_size=20),
+        st.lists(st.tuples(MINUTES, st.integers(1, 1_000)), max_size=20),
+    )
+    def test_counts_only_while_it_is_open_too(
+        self, market: tuple[Session, int], allowed: int, minutes: set[int], shuts: list[tuple[int, int]]
+    ) -> None:
+        session, start = market
+        valve, last = Valve(), 4 * 24 * 60
+        watched = Watched(start, tells=True, first=allowed * 60, between=allowed * 60, session=session, valve=valve)
+        shut = {minute for begin, length in shuts for minute in range(begin, min(begin + length, last))}
+        for minute in sorted(minutes | shut | {each + 1 for each in shut}):
+            watched.at(start + minute * MINUTE, *([tick()] if minute in minutes else []))
+            (valve.hold if minute in shut else valve.release)(self)
+        watched.at(start + last * MINUTE)
+        told = [(now, stale.since) for now, stale in watched.told]
+        elements, never = ({start + minute * MINUTE for minute in some} for some in (minutes, shut))
+        assert told == expected(session, allowed * MINUTE, start, start + last * MINUTE, elements, never)
+
+    def test_it_is_told_of_to_the_nanosecond_when_so_much_time_was_read(self) -> None:
+        valve = Valve()
+        watched = Watched(between="30s", valve=valve)
+        watched.at(T0 + 7, tick())
+        for begin, end in ((10, 25), (26, 126)):
+            watched.at(T0 + begin * SECOND)
+            valve.hold(self)
+            assert watched.clock.next_due is None
+            watched.at(T0 + end * SECOND)
+            valve.release(self)
+        watched.at(T0 + 7 + 145 * SECOND - 1)
+        assert watched.got.error is None
+        watched.at(T0 + 7 + 145 * SECOND)
+        assert watched.stale.since == T0 + 7
+        assert str(watched.stale).startswith("no element for 145 s although 24x7 is open")
+        assert watched.clock.next_due is None
+        valve.hold(self)
+        valve.release(self)
+        assert watched.clock.next_due is None
+
+    def test_one_that_is_shut_already_counts_from_when_it_opens(self) -> None:
+        valve = Valve()
+        valve.hold(self)
+        watched = Watched(first="10s", valve=valve)
+        watched.at(T0 + HOUR)
+        valve.release(self)
+        watched.at(T0 + HOUR + 10 * SECOND - 1)
+        assert watched.got.error is None
+        watched.at(T0 + HOUR + 10 * SECOND)
+        assert watched.stale.since == T0
+
+    def test_each_symbol_is_left_what_it_had(self) -> None:
+        valve = Valve()
+        watched = Watched(tells=True, per="symbol", between="10s", valve=valve)
+        watched.at(T0, tick(symbol="A"))
+        watched.at(T0 + 6 * SECOND, tick(symbol="B"))
+        watched.at(T0 + 8 * SECOND)
+        valve.hold(self)
+        watched.at(T0 + 50 * SECOND, tick(symbol="C"))  # it was on its way
+        watched.at(T0 + 108 * SECOND)
+        valve.release(self)
+        watched.at(T0 + 118 * SECOND)
+        assert [((now - T0) // SECOND, stale.symbol) for now, stale in watched.told] == [(110, "A"), (116, "B"), (118, "C")]
+
+    def test_it_lets_go_of_it_at_the_end_and_is_no_source_that_heeds_it(self) -> None:
+        valve = Valve()
+        disposed, failed = Watched(between="10s", valve=valve), Watched(first="10s", valve=valve)
+        assert repr(valve) == "Valve(open, 2 watching)"
+        assert not valve.watched
+        disposed.got.subscription.dispose()
+        failed.at(T0 + 10 * SECOND)
+        assert repr(valve) == "Valve(open, 0 watching)"
 
 
 class TestTelling:

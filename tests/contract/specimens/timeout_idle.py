@@ -1,4 +1,5 @@
 from rxfeed import operators as ops
+from rxfeed.valve import Valve
 from tests.builders import tick, ticks
 from tests.contract.specimen import FRAMES, ROWS, Callback, Marble, Refusal, Specimen
 
@@ -19,6 +20,10 @@ SPECIMENS = [
         takes=ROWS | FRAMES,
     ),
     PLAIN.but(
+        variant="with a valve",
+        make=lambda clock: ops.timeout_idle(first="10s", between="10s", valve=Valve(), scheduler=clock),
+    ),
+    PLAIN.but(
         variant="which tells",
         make=lambda clock: ops.timeout_idle(between="5s", on_idle=print, scheduler=clock),
         rows=ticks((0, 100), (1, 101), (8, 102), (13, 103), (25, 104), (25, 105)),
@@ -37,6 +42,7 @@ REFUSES = [
     Refusal(make=lambda: ops.timeout_idle(first=1, per="symbol"), text='per="symbol" needs between'),
     Refusal(make=lambda: ops.timeout_idle(first=1, instruments=[]), text='instruments are for per="symbol"'),
     Refusal(make=lambda: ops.timeout_idle(first=1, on_idle=3), text="on_idle must be an observer", error=TypeError),  # type: ignore
+    Refusal(make=lambda: ops.timeout_idle(first=1, valve=3), text="valve must be a Valve", error=TypeError),  # type: ignore
     Refusal(make=lambda: ops.timeout_idle(first=1, scheduler=3), text="scheduler must be a clock", error=TypeError),  # type: ignore
 ]
 MARBLE = Marble(element=lambda token, _: int(token))
