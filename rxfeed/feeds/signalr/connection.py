@@ -77,6 +77,8 @@ class ConnectionStats(NamedTuple):
     """Seconds, of the last invocation that was answered."""
     quiet: float
     """Seconds since anything came, pings included; 0 while nothing is read by choice."""
+    reading: bool = True
+    """Whether we read: not while the valve is shut."""
 
 
 class Connection:
@@ -103,6 +105,8 @@ class Connection:
         self._pending: list[Message] = []
         self._draining = False
         self._heard = self._loop.time()
+        self._unread = 0.0  # seconds in which nothing was read, but for those since it was shut last
+        self._shut: float | None = None  # since when nothing is read
         self._waiting: dict[str, asyncio.Future[Completion]] = {}
         self._messages = self._drains = self._garbage = self._pings = self._invoked = self._answered = 0
         self._round_trip: float | None = None
@@ -127,6 +131,7 @@ class Connection:
         return ConnectionStats(
             self._socket.received_bytes, self._messages, self._drains, self._garbage, self._pings, self._invoked,
             self._answered, self._round_trip, 0.0 if self._socket.paused else self._loop.time() - self._heard,
+            not self._socket.paused,
         )  # fmt: skip
 
     def start(self, first: Sequence[Message]) -> None:
@@ -136,7 +141,7 @@ class Connection:
             self._pend(first)
 
     async def invoke(self, target: str, *arguments: Any) -> Any:
-        """Call a method of the hub and return its result.
+        """Call a method of the hub and return its result. Time in which we read nothing by choice is not waited.
 
         Raises:
             InvocationFailed: the hub answered with an error, or not in time.
@@ -145,21 +150,20 @@ class Connection:
         self._invoked += 1
         key = str(self._invoked)
         answer = self._waiting[key] = self._loop.create_future()
-        sent = self._loop.time()
-        completion: Completion | None = None
+        sent, unread = self._loop.time(), self._not_read()
         try:
-            async with asyncio.timeout(self._timing.answer):
-                await self._send(invocation(target, arguments, key))
-                completion = await answer
-        except TimeoutError:
-            pass
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._timing.answer):
+                    await self._send(invocation(target, arguments, key))
+                await self._answered_by(answer, sent + self._timing.answer)
         finally:
             self._waiting.pop(key, None)
-        if completion is None:
+        if not answer.done():
             text = f"{target} was not answered in {self._timing.answer:g} s by {self.name}"
             raise InvocationFailed(text, target, answered=False)
+        completion = answer.result()
         self._answered += 1
-        self._round_trip = self._loop.time() - sent
+        self._round_trip = self._loop.time() - sent - (self._not_read() - unread)
         if completion.error is not None:
             raise InvocationFailed(f"{self.name} refused {target}: {_words(completion.error)}", target)
         return completion.result
@@ -219,11 +223,28 @@ class Connection:
 
     def _throttle(self, shut: bool) -> None:
         """Read nothing while somebody behind is too full; how long nothing has come is counted from the end of that."""
+        now = self._loop.time()
         if shut:
+            self._shut = now
             self._socket.pause()
         else:
-            self._heard = self._loop.time()
+            self._unread, self._shut = self._not_read(), None
+            self._heard = now
             self._socket.resume()
+
+    def _not_read(self) -> float:
+        """Return the seconds until now in which nothing was read by choice."""
+        return self._unread if self._shut is None else self._unread + self._loop.time() - self._shut
+
+    async def _answered_by(self, answer: asyncio.Future[Completion], until: float) -> None:
+        """Wait for an answer; where nothing was read meanwhile, by so much longer."""
+        left = until - self._loop.time()
+        while not answer.done():
+            unread = self._not_read()
+            await asyncio.wait((answer,), timeout=left)
+            left = self._not_read() - unread
+            if not left:
+                break
 
     def _end(self, lost: ConnectionLost) -> None:
         if self.open:

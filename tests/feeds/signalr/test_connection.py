@@ -465,6 +465,52 @@ def test_silence_is_counted_from_when_it_reads_again() -> None:
     talk(use, listening, valve=valve)
 
 
+@pytest.mark.parametrize(("sent", "shut", "opened", "answered"), [
+    (1, 5, 65, 66), (7, 5, 65, 66), (1, 5, 30, 12), (1, 5, 65, 99), (1, 5, 65, 80), (1, 65, 70, 99),
+])  # fmt: skip
+def test_while_nothing_is_read_no_answer_is_waited_for(sent: float, shut: float, opened: float, answered: float) -> None:
+    """An answer is missed only when so much time was read; and how long it took does not count what was not."""
+    valve = Valve()
+    limit = 15.0
+    unread = max(0.0, opened - max(shut, sent)) if shut < sent + limit else 0.0
+
+    async def script(peer: Peer) -> None:
+        await peer.hear()
+        await peer.send({})
+        while (await peer.hear()).get("type") != 1:
+            pass
+        loop = asyncio.get_running_loop()
+        hears = loop.create_task(peer.until_gone())
+        if shut < answered < opened:  # what is under way when it is shut is read
+            await asyncio.sleep(shut + 0.5 - loop.time())
+            await peer.send({"type": 6})
+        await asyncio.sleep(answered - loop.time())
+        await peer.send({"type": 3, "invocationId": "1", "result": "yes"})
+        await hears
+
+    async def use(connection: Connection, _: Ear, __: Peer, simulation: Simulation) -> None:
+        loop = simulation.loop
+        loop.call_at(shut, valve.hold, valve)
+        loop.call_at(opened, valve.release, valve)
+        assert connection.stats.reading
+        loop.call_at((shut + opened) / 2, lambda: told.append(connection.stats.reading))
+        told: list[bool] = []
+        await asyncio.sleep(sent - loop.time())
+        asked = asyncio.ensure_future(connection.invoke("Say"))
+        await asyncio.wait([asked])
+        heard = answered if not shut < answered < opened else opened
+        late = heard > sent + limit + unread
+        assert loop.time() == pytest.approx(sent + limit + unread if late else heard, abs=0.1)
+        assert isinstance(asked.exception(), InvocationFailed) if late else asked.result() == "yes"
+        if not late:
+            taken = connection.stats.round_trip
+            assert taken == pytest.approx(heard - sent - (unread if heard >= opened else 0.0), abs=0.1)
+        await asyncio.sleep(max(0.0, opened - loop.time()))
+        assert told == [False]
+
+    talk(use, script, valve=valve, timing=SILENT)
+
+
 def test_a_connection_that_is_closed_while_the_valve_is_shut_ends_at_once() -> None:
     valve = Valve()
 
