@@ -5,7 +5,10 @@ A feed never completes, so an attempt has succeeded at its first element, or whe
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import Protocol, runtime_checkable
+
+from rxfeed.events import Event
 
 
 class Attempt(Protocol):
@@ -37,6 +40,15 @@ class AttemptPolicy(Protocol):
         Raises:
             RxfeedError: none may begin now.
         """
+        ...
+
+
+@runtime_checkable
+class Telling(Protocol):
+    """A policy that tells when it changes, so that nobody has to ask it again and again."""
+
+    def listen(self, listener: Callable[[Event], object], /) -> Callable[[], None]:
+        """Have a function called with each change; what is returned ends that."""
         ...
 
 

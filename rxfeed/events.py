@@ -6,6 +6,7 @@ has a text for people.
 
 from __future__ import annotations
 
+from math import inf
 from typing import Final, Literal, NamedTuple
 
 import msgspec
@@ -57,11 +58,12 @@ class Retrying(Event, frozen=True, kw_only=True):
     hub: Hub
     attempt: int
     wait: float
-    """Seconds until the next."""
+    """Seconds until the next, unless somebody lets it begin sooner; `inf` if it may not begin before that."""
     text: str
 
     def __str__(self) -> str:
-        return f"{self.hub} attempt {self.attempt} failed, again in {self.wait:.1f} s: {self.text}"
+        again = "again when it may" if self.wait == inf else f"again in {self.wait:.1f} s"
+        return f"{self.hub} attempt {self.attempt} failed, {again}: {self.text}"
 
 
 class GaveUp(Event, frozen=True, kw_only=True):
@@ -129,6 +131,18 @@ class RotationFailed(Event, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         return f"{self.hub} not rotated, the old connection is kept: {self.text}"
+
+
+class Resubscribed(Event, frozen=True, kw_only=True):
+    """All was subscribed to again on the same connection; what may be missed by that, a Gap tells of."""
+
+    hub: Hub
+    topics: int
+    """Subscriptions at the hub: contracts and accounts, by kind."""
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"{self.hub} subscribed to {self.topics} anew in {self.seconds:.2f} s"
 
 
 class SingleSession(Event, frozen=True, kw_only=True):

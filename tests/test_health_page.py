@@ -28,6 +28,7 @@ def test_each_state_reason_figure_and_metric_is_told() -> None:
         full=("",),
     )  # fmt: skip
     reasons = {reason.name for reason in judge(bad, Limits().bounds)} - {"idle"}  # which is the state stale
+    reasons |= {reason.name for reason in judge(Figures(reading=False), Limits().bounds)}
     health = Health(VirtualClock())
     families = {line.split()[2] for line in metrics(health).decode().splitlines() if line.startswith("# TYPE")}
     told = {*get_args(State), *reasons, *set(as_json(health.now())) - {"time"}}
@@ -47,6 +48,9 @@ def test_its_limits_are_the_defaults() -> None:
         number, unit = told.split()
         assert nanoseconds(given) == int(number) * SECOND * (60 if unit == "min" else 1)
         assert told in TEXT
-    assert [(step.after, step.again, step.longest) for step in STEPS] == [(0, "15s", "10m"), ("2m", "5m", "1h")]
+    assert [(step.after, step.again, step.longest) for step in STEPS] == [
+        (0, "15s", "10m"), ("30s", "2m", "1h"), ("90s", "5m", "1h"),
+    ]  # fmt: skip
     assert "| at once | 15 s | 10 min |" in TEXT
-    assert "| 2 min after the probe | 5 min | 1 h |" in TEXT
+    assert "| 30 s after the probe | 2 min | 1 h |" in TEXT
+    assert "| 90 s after that | 5 min | 1 h |" in TEXT

@@ -10,14 +10,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from random import Random
-from typing import Any, Final, Generic, Literal, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, Generic, Literal, NamedTuple, Protocol, TypeVar, get_args
 
 from reactivex import Observable
 
-from rxfeed.attempts import Attempt
+from rxfeed.attempts import Attempt, Telling
 from rxfeed.clock import Clock
 from rxfeed.errors import ConnectionLost, FeedError, RxfeedError, Unreachable
-from rxfeed.events import Connected, Event, GaveUp, Lost, Retrying, Rotated, RotationFailed, SingleSession
+from rxfeed.events import Connected, Event, GaveUp, Lost, Resubscribed, Retrying, Rotated, RotationFailed, SingleSession
 from rxfeed.feeds.reconnecting import Reconnect
 from rxfeed.feeds.tasks import Tasks
 from rxfeed.retrying import Tries
@@ -36,8 +36,11 @@ L = TypeVar("L", bound=Linked)
 L_contra = TypeVar("L_contra", bound=Linked, contravariant=True)
 Ends = tuple[asyncio.Future[Any], asyncio.Future[Any]]
 """Done when an old connection has ended, and when its successor has."""
-Request = Literal["rotate", "reconnect", "probe"]
-"""A successor beside the old connection; a new connection after it; a question whether it is alive."""
+Request = Literal["reconnect", "rotate", "resubscribe", "probe"]
+"""A new connection after the old one; a successor beside it; all subscriptions anew on it; a question whether it is alive. In
+this order: what is done makes what stands behind it needless."""
+
+_REQUESTS: Final[tuple[Request, ...]] = get_args(Request)
 
 _SOON: Final = 5.0
 """Seconds: an old connection that ends so soon after its successor opened was ended because of it."""
@@ -75,6 +78,14 @@ class Supervised(Protocol[L_contra]):
 
         Raises:
             FeedError: it cannot be done, and the old one is kept; nothing is taken from the new one.
+        """
+        ...
+
+    async def resubscribe(self, link: L_contra) -> int:
+        """Bring all that is subscribed to anew, on the open connection; return how many it is.
+
+        Raises:
+            FeedError: that cannot be done on this connection.
         """
         ...
 
@@ -174,6 +185,7 @@ class Supervisor(Generic[L]):
         self._clock, self._tasks, self._told = clock, tasks, told
         self._requests: dict[Request, str] = {}
         self._bell: asyncio.Future[None] | None = None
+        self._pause: asyncio.Future[None] | None = None
         self._later: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
         self._holds: list[_Hold[L]] = []
@@ -215,11 +227,15 @@ class Supervisor(Generic[L]):
             self._holds[-1].succeeded()
 
     async def _run(self) -> None:
+        policy = self._settings.policy
+        leave = policy.listen(self._changed) if isinstance(policy, Telling) else None
         try:
             await self._keep()
         except _Over:
             pass
         finally:
+            if leave is not None:
+                leave()
             for hold in self._holds:
                 hold.close()
             self._holds.clear()
@@ -264,10 +280,11 @@ class Supervisor(Generic[L]):
                 self._of.ended(error)
                 return
             if attempts:
+                told = max(wait, self._settings.policy.delay())
                 self._tell(
-                    Retrying(time=self._clock.now, hub=self._name, attempt=attempts, wait=wait, text=_text(error))
+                    Retrying(time=self._clock.now, hub=self._name, attempt=attempts, wait=told, text=_text(error))
                 )  # fmt: skip
-            await asyncio.sleep(wait)
+            await self._sleep(wait)
 
     @property
     def _fresh(self) -> bool:
@@ -334,8 +351,17 @@ class Supervisor(Generic[L]):
             wait = max(self._begun + self._settings.seconds("spacing") - loop.time(), self._settings.policy.delay())
             if wait <= 0:
                 break
-            await asyncio.sleep(min(wait, 1.0))  # the policy may be changed meanwhile
+            await self._sleep(min(wait, 1.0))  # the policy may be changed meanwhile
         self._begun = loop.time()
+
+    async def _sleep(self, seconds: float) -> None:
+        """Wait for so long, or until the policy is changed so that an attempt may begin."""
+        pause = self._pause = asyncio.get_running_loop().create_future()
+        await asyncio.wait((pause,), timeout=seconds)
+
+    def _changed(self, _: Event) -> None:
+        if self._pause is not None and not self._pause.done() and self._settings.policy.delay() <= 0:
+            self._pause.set_result(None)
 
     def _drop(self, hold: _Hold[L], error: Exception | None = None) -> None:
         if hold in self._holds:
@@ -363,14 +389,17 @@ class Supervisor(Generic[L]):
                     bell = self._bell = loop.create_future()
                     await asyncio.wait((hold.ended, bell), return_when=asyncio.FIRST_COMPLETED)
                     continue
-                what = next(iter(self._requests))
+                what: Request = next(each for each in _REQUESTS if each in self._requests)
                 why = self._requests.pop(what)
                 if what == "rotate" and self._of.outdated(hold.link) and not self.single:
                     healthy.cancel()
                     hold.succeeded()
-                    hold, end = await self._rotated(hold, why)
+                    old = hold
+                    hold, end = await self._rotated(old, why)
                     if end is not None:
                         return end
+                    if hold is not old:
+                        self._answered("resubscribe", "probe")
                     continue
                 lost = await self._refused(hold, what, why)
                 if lost is not None:
@@ -388,12 +417,30 @@ class Supervisor(Generic[L]):
                 return ConnectionLost(f"{self._name}: {why}", "rotation") if self._of.outdated(hold.link) else None
             case "reconnect":
                 return ConnectionLost(f"{self._name}: {why}", "asked")
+            case "resubscribe":
+                began = asyncio.get_running_loop().time()
+                try:
+                    count = await self._of.resubscribe(hold.link)
+                except ConnectionLost:
+                    return None  # how it ended is told in a moment
+                except RxfeedError as error:
+                    return ConnectionLost(f"{self._name}: {why}, and {error}", "asked")
+                self._answered("resubscribe", "probe")
+                seconds = asyncio.get_running_loop().time() - began
+                self._tell(Resubscribed(time=self._clock.now, hub=self._name, topics=count, seconds=seconds))
             case "probe":
                 try:
                     await self._of.probe(hold.link)
+                except ConnectionLost:
+                    return None
                 except RxfeedError as error:
-                    return None if hold.ended.done() else ConnectionLost(f"{self._name}: {why}, and {error}", "silent")
-                return None
+                    return ConnectionLost(f"{self._name}: {why}, and {error}", "silent")
+        return None
+
+    def _answered(self, *requests: Request) -> None:
+        """Forget what was asked for meanwhile and is done by now."""
+        for each in requests:
+            self._requests.pop(each, None)
 
     async def _rotated(self, old: _Hold[L], why: str) -> tuple[_Hold[L], _End[L] | None]:
         """Open the successor and go over to it; return who is live, or how both ended."""

@@ -118,6 +118,8 @@ class Health:
         self._unconnected = now  # since when
         self._counting = now  # from when idleness counts, if no trade came later
         self._was_idle = False  # when the connection was lost
+        self._looked = now  # at the wire
+        self._unread = 0  # ns in which nothing was read, since `_counting` or the last trade
         self._gave_up: str | None = None
         self._rotation: str | None = None
         self._token: str | None = None
@@ -211,6 +213,7 @@ class Health:
         came = now if received is None else received
         self._trades += count
         self._last = now
+        self._unread = 0
         self._taken.tick(now, count)
         if time != UNKNOWN_TIME:
             self._late.add(self._way.saw(time, came), now)
@@ -273,13 +276,17 @@ class Health:
         """Look at the connection, tell of a change and ask for what helps; return how it is."""
         now = self._clock.now
         if self._wired is not None:
-            wire = self._wire = self._wired()
+            was, wire = self._wire, self._wired()
+            self._wire = wire
+            if not (wire.reading and was.reading):
+                self._unread += max(0, now - max(self._looked, self._last or 0))
+            self._looked = now
             if wire.connected and not self._connected:
                 self._connect(now)
             elif self._connected and not wire.connected:
                 self._disconnect(now)
         report = self._look(now)
-        if self._remedy is not None:
+        if self._remedy is not None and self._wire.reading:  # else nothing that is asked for could be heard of
             self._remedy.look(report.reasons if report.figures.open else (), now)
         return report
 
@@ -294,7 +301,7 @@ class Health:
             return
         self._connected = True
         if not self._was_idle:  # else a new connection that is as silent as the old one would pass for well
-            self._counting = now
+            self._counting, self._unread = now, 0
         self._was_idle = False
 
     def _disconnect(self, now: int) -> None:
@@ -329,13 +336,14 @@ class Health:
             idle=idle / SECOND if self._connected else None, quiet=wire.quiet, round_trip=wire.round_trip,
             late=None if late is None else late / SECOND, behind=None if behind is None else behind / SECOND, rejects=rejects,
             rejected=rejects / trades if trades else 0.0, gaps=len(self._gaps), rotation=self._rotation, token=self._token,
-            full=tuple(self._full),
+            full=tuple(self._full), reading=wire.reading,
         )  # fmt: skip
 
     def _open(self, now: int) -> tuple[bool, int]:
         """Return whether the market is open, and for how long it was while nothing came."""
         span = self._session.span_at(now)
         if span is None:
+            self._unread = 0
             return False, 0
         since = self._counting if self._last is None else max(self._last, self._counting)
         begin = span.open
@@ -346,7 +354,7 @@ class Health:
             if before is None:
                 break
             begin = before.open
-        return True, max(0, now - max(since, begin))
+        return True, max(0, now - max(since, begin) - self._unread)
 
     def _look(self, now: int) -> Report:
         figures = self._figures(now)

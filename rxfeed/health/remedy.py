@@ -26,9 +26,12 @@ class Step(NamedTuple):
     """But never more than this."""
 
 
-STEPS: Final = (Step("probe", 0, "15s", "10m"), Step("reconnect", "2m", "5m", "1h"))
-"""Asked for by default: a market may be that quiet, and a new connection costs a gap, so it comes late and seldom. A
-supervisor knows no "resubscribe" yet; one that does gets a step for it between the two."""
+STEPS: Final = (
+    Step("probe", 0, "15s", "10m"),
+    Step("resubscribe", "30s", "2m", "1h"),
+    Step("reconnect", "90s", "5m", "1h"),
+)
+"""Asked for by default. A market may be that quiet, and whatever follows the probe costs a gap: so it comes late and seldom."""
 
 
 class RemedyStats(NamedTuple):

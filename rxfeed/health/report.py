@@ -27,6 +27,8 @@ class Wire(NamedTuple):
     """Seconds."""
     token_left: float | None = None
     """Seconds until the token runs out."""
+    reading: bool = True
+    """Whether what comes is read: not while a consumer is so full that the source was asked to stop."""
 
 
 class Figures(NamedTuple):
@@ -41,7 +43,7 @@ class Figures(NamedTuple):
     gave_up: str | None = None
     """Why nobody tries any more."""
     idle: float | None = None
-    """Seconds without a trade of any symbol, connected and with the market open."""
+    """Seconds without a trade of any symbol, connected, with the market open, and with us reading."""
     quiet: float | None = None
     """As `Wire.quiet`."""
     round_trip: float | None = None
@@ -61,6 +63,8 @@ class Figures(NamedTuple):
     """Why the token could not be changed; it is tried again."""
     full: tuple[str, ...] = ()
     """Boundaries that overflow."""
+    reading: bool = True
+    """As `Wire.reading`."""
 
 
 class Reason(NamedTuple):

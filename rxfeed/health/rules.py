@@ -141,6 +141,8 @@ def _unconnected(figures: Figures, bounds: Bounds) -> Reason:
 
 
 def _wire(figures: Figures, bounds: Bounds, above: _Above) -> list[Reason]:
+    if not figures.reading:  # then nothing can come, and nothing can be told of the connection
+        return [Reason("reading", "degraded", "not reading: a consumer is full")]
     found: list[Reason] = []
     if figures.open and above("idle", figures.idle, bounds.between):
         text = f"no trade for {figures.idle or 0:.0f} s although the market is open"

@@ -257,7 +257,46 @@ def test_it_takes_the_connections_figures_and_asks_for_what_helps() -> None:
     feed.run(61)
     assert asked[-1][0] == "probe"
     feed.run(600)
-    assert {what for what, _ in asked} == {"probe", "reconnect"}
+    assert {what for what, _ in asked} == {"probe", "resubscribe", "reconnect"}
+
+
+def test_while_nothing_is_read_it_is_not_stale_and_asks_for_nothing_and_that_time_never_counts() -> None:
+    asked: list[str] = []
+    wire = Wire(connected=True)
+    feed = Feed(wire=lambda: wire, remedy=Remedy(lambda what, why: asked.append(what)))
+    assert feed.run(10) == "live"
+    feed.trades = False
+    assert feed.run(40) == "live"
+    wire = wire._replace(reading=False, quiet=0.0, round_trip=99.0)
+    for _ in range(300):
+        assert feed.run(1) == "degraded"
+        assert str(feed.health.now()) == "degraded: not reading: a consumer is full"
+    assert asked == []
+    wire = Wire(connected=True)
+    assert feed.run(21) == "live"  # 40 s before, and these but for one, as only a look tells that it is read again
+    assert asked == []
+    assert feed.run(1) == "stale"
+    assert asked == ["probe"]
+    wire = wire._replace(reading=False)
+    feed.run(600)
+    assert asked == ["probe"]  # what was begun is not gone on with
+    wire = Wire(connected=True)
+    feed.run(32)
+    assert asked == ["probe", "resubscribe"]
+
+
+def test_a_market_that_opens_while_nothing_is_read_begins_to_count_when_it_is() -> None:
+    opens = 1_767_654_000 * SECOND  # 2026-01-05, 17:00 in Chicago
+    clock = VirtualClock(opens - 1_000 * SECOND)
+    wire = Wire(connected=True, reading=False)
+    with Health(clock, session="CME", wire=lambda: wire) as health:
+        clock.advance_to(opens + 100 * SECOND)
+        assert health.now().state == "degraded"
+        wire = Wire(connected=True)
+        clock.advance(60 * SECOND)
+        assert health.now().state == "live"
+        clock.advance(3 * SECOND)
+        assert health.now().state == "stale"
 
 
 def test_it_leaves_other_hubs_alone() -> None:

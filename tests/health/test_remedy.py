@@ -50,7 +50,7 @@ def test_what_no_reason_names_is_not_asked_for() -> None:
     assert Doctor().run(3_600, GAP) == []
 
 
-def test_a_resubscribe_has_its_place_for_a_supervisor_that_knows_it() -> None:
+def test_a_resubscribe_has_its_place_between_the_two() -> None:
     steps = (Step("probe", 0, 15, 600), Step("resubscribe", 10, 60, 600), Step("reconnect", 20, 120, 3_600))
     doctor = Doctor(steps=steps)
     assert doctor.run(31, IDLE) == [("probe", 0), ("resubscribe", 10), ("reconnect", 30)]

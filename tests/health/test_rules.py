@@ -17,7 +17,7 @@ words = st.none() | st.just("why")
 figures = st.builds(
     Figures, open=st.booleans(), wanted=st.booleans(), connected=st.booleans(), unconnected=st.floats(0, 100), gave_up=words,
     idle=ages, quiet=ages, round_trip=ages, late=ages, behind=ages, rejects=st.integers(0, 40), rejected=st.floats(0, 1),
-    gaps=st.integers(0, 3), rotation=words, token=words, full=st.just(()) | st.just(("bars",)),
+    gaps=st.integers(0, 3), rotation=words, token=words, full=st.just(()) | st.just(("bars",)), reading=st.booleans(),
 )  # fmt: skip
 names = st.frozensets(st.sampled_from(["idle", "quiet", "round-trip", "late", "behind", "rejects"]))
 
@@ -37,6 +37,8 @@ def test_a_state_is_what_the_figures_say_in_this_order(found: Figures, holds: fr
         assert said == ("down" if found.unconnected > 30 else "connecting")
     elif not found.connected:
         assert said == "connecting"
+    elif not found.reading:
+        assert said == "degraded"
     elif found.idle is not None and found.idle > (45 if "idle" in holds else 60):
         assert said == "stale"
     else:
@@ -79,6 +81,13 @@ def test_each_limit_is_entered_above_it_and_left_well_below(
     assert (found.name, found.state, found.helps) == (reason, state, helps)
     assert [one.name for one in at(limit, reason)] == [reason]
     assert at(limit * LEAVES, reason) == []
+
+
+def test_what_is_not_read_says_nothing_of_the_wire() -> None:
+    (reason,) = judge(Figures(reading=False, idle=99.0, quiet=99.0, round_trip=99.0, late=99.0), BOUNDS)
+    assert reason == ("reading", "degraded", "not reading: a consumer is full", ())
+    (reason,) = judge(Figures(reading=False, connected=False), BOUNDS)
+    assert reason.name == "unconnected"
 
 
 def test_rejects_need_a_part_and_a_number() -> None:

@@ -26,8 +26,11 @@ def wire_of(gateway: Gateway, hub: HubName = "market") -> Wire:
     """Return the figures of a gateway's connection."""
     stats = gateway.stats
     own = stats.market if hub == "market" else stats.user
-    quiet, round_trip = (None, None) if own.connection is None else (own.connection.quiet, own.connection.round_trip)
-    return Wire(own.connected, own.streams > 0, quiet, round_trip, stats.token_age, stats.token_left)
+    quiet = round_trip = None
+    reading = True
+    if own.connection is not None:
+        quiet, round_trip, reading = own.connection.quiet, own.connection.round_trip, own.connection.reading
+    return Wire(own.connected, own.streams > 0, quiet, round_trip, stats.token_age, stats.token_left, reading)
 
 
 def health_of(
@@ -44,7 +47,11 @@ def health_of(
         hub: which connection: "market" or "user". A user hub is silent by right: give it `Limits(between=None)`.
         clock: the gateway's; by default the machine's.
     """
-    remedy = Remedy(partial(_ask, gateway, hub), steps=steps) if steps else None
+
+    def ask(what: Ask, why: str) -> None:
+        gateway.request(what, why, hub=hub)
+
+    remedy = Remedy(ask, steps=steps) if steps else None
     return Health(
         clock or LiveClock(), session=session, limits=limits or Limits(), wire=partial(wire_of, gateway, hub), remedy=remedy,
         hub=hub,
@@ -122,8 +129,3 @@ def _last(element: Any) -> tuple[int, int, int | None]:
     time: int = df["time"].cast(pl.Int64)[-1]
     received = df["received"].cast(pl.Int64)[-1] if "received" in df.columns else None
     return len(element), time, received
-
-
-def _ask(gateway: Gateway, hub: HubName, what: Ask, why: str) -> None:
-    if what != "resubscribe":  # which the supervisor does not know yet
-        gateway.request(what, why, hub=hub)

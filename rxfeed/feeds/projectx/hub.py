@@ -42,6 +42,8 @@ Wanted = Callable[[], Awaitable[list[tuple[str, Any]]]]
 """Finds out what a stream is about: pairs of a key, as elements carry it, and what the hub calls it."""
 
 
+RESUBSCRIBED: Final = "resubscribed"
+"""The cause of a gap that ends when a contract was subscribed to anew on the same connection."""
 MOST_SLACK: Final = 10 * SECOND
 """A tape that once stepped further back, as when the gateway's clock was set, must not make every later change uncertain."""
 
@@ -100,10 +102,11 @@ class Hub:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._fresh = False
         self._closed = False
-        self._pace = None if reconnect is None else partial(Tries, reconnect.retries(random))
-        self._supervisor: Supervisor[Link] = Supervisor(
-            name, connect_once, self, reconnect=reconnect, clock=clock, random=random, tasks=tasks, told=told
+        self._random = random
+        self._supervised = partial(
+            Supervisor[Link], name, connect_once, self, clock=clock, random=random, tasks=tasks, told=told
         )
+        self.use(reconnect)
 
     @property
     def stats(self) -> HubStats:
@@ -117,8 +120,19 @@ class Hub:
         """The open connection; None when there is none."""
         return self._link
 
+    @property
+    def used(self) -> bool:
+        """Whether it is connected, was, or is about to be."""
+        return bool(self._outlets) or self._supervisor.running or self._supervisor.connections > 0
+
+    def use(self, reconnect: Reconnect | None) -> None:
+        """Get lost connections back in this way, before it is `used`."""
+        self._pace = None if reconnect is None else partial(Tries, reconnect.retries(self._random))
+        self._supervisor = self._supervised(reconnect=reconnect)
+
     def request(self, what: Request, why: str) -> None:
-        """Ask for a successor ("rotate"), a new connection ("reconnect"), or whether this one is alive ("probe")."""
+        """Ask for a successor ("rotate"), a new connection ("reconnect"), all subscriptions anew on this one ("resubscribe"),
+        or whether it is alive ("probe")."""
         self._supervisor.request(what, why)
 
     def stream(self, kind: Kind, wanted: Wanted, name: str, *, frames: bool, everything: bool = False) -> Observable[Any]:
@@ -380,6 +394,38 @@ class Hub:
             FeedError: it does not.
         """
         await link.probe()
+
+    async def resubscribe(self, link: Link) -> int:
+        """Unsubscribe from everything, and subscribe again, each topic by itself; gaps tell of what may be missed.
+
+        A hub that is asked twice for the same may bring it twice, and equal trades cannot be told from that; so it is asked
+        only when it has granted that it brings nothing any more.
+
+        Returns:
+            How many topics it was.
+
+        Raises:
+            FeedError: the hub refuses one of them, or does not answer, or the connection was lost.
+        """
+        topics = [topic for topic in self._topics if topic.ready.done()]  # others are being asked for now
+        self._gaps.hold([topic.key for topic in topics if topic.kind is TRADES], RESUBSCRIBED)
+        asked = [
+            self._tasks.start(self._again(topic, link), f"resubscribe {topic.kind.name} {topic.key}", heard=True)
+            for topic in topics
+        ]
+        for result in await asyncio.gather(*asked, return_exceptions=True):
+            if isinstance(result, BaseException):
+                raise result
+        self._gaps.resumed()
+        return len(topics)
+
+    async def _again(self, topic: Topic, link: Link) -> None:
+        await link.unsubscribe(topic.kind, *topic.arguments)
+        if self._topics.get(topic.kind, topic.key) is not topic:
+            return  # nobody wants it any more, or somebody does who has asked for it himself
+        await link.subscribe(topic.kind, *topic.arguments)
+        if topic.kind is TRADES and self._topics.get(topic.kind, topic.key) is topic:
+            self._gaps.release(topic.key)
 
     async def rotate(
         self, old: Link, new: Link, ended: tuple[asyncio.Future[Any], asyncio.Future[Any]], patience: float

@@ -34,6 +34,7 @@ class Interruptions:
         self._last: dict[str, Drained[Any]] = {}
         self._since: dict[str, int] = {}
         self._open: dict[str, Gap] = {}
+        self._held: dict[str, None] = {}
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -48,6 +49,7 @@ class Interruptions:
     def unsubscribed(self, symbol: str) -> None:
         """Note that nobody wants a contract's trades any more."""
         self._end(symbol, self.now)
+        self._held.pop(symbol, None)
         self._since.pop(symbol, None)
         self._last.pop(symbol, None)
 
@@ -55,7 +57,7 @@ class Interruptions:
         """Note trades, before anybody gets them: what was open ends with the first."""
         trades = cast("Drained[Any]", batch)
         for symbol in batch.of:
-            if symbol in self._open:
+            if symbol in self._open and symbol not in self._held:
                 self._end(symbol, _bounds(trades, symbol)[0])
             self._last[symbol] = trades
 
@@ -67,10 +69,20 @@ class Interruptions:
     def lost(self, cause: str) -> None:
         """Open a gap for each contract that has none open."""
         self.stop()
+        self._held.clear()
         for symbol in self._since:
-            if symbol not in self._open:
-                gap = self._open[symbol] = Gap(symbol, self.last(symbol), ONGOING, cause)
-                self._tell(gap)
+            self._begin(symbol, cause)
+
+    def hold(self, symbols: Iterable[str], cause: str) -> None:
+        """Open the gaps of contracts that are about to be subscribed to anew. Trades on their way end none until `release`."""
+        self.stop()
+        for symbol in symbols:
+            self._held[symbol] = None
+            self._begin(symbol, cause)
+
+    def release(self, symbol: str) -> None:
+        """Note that a contract is subscribed to anew: its next trade ends its gap."""
+        self._held.pop(symbol, None)
 
     def resumed(self) -> None:
         """Note that everything is subscribed to again; contracts that do not trade for a while have missed nothing since."""
@@ -94,6 +106,7 @@ class Interruptions:
         """Forget everything, since nobody is subscribed any more."""
         self.stop()
         self._open.clear()
+        self._held.clear()
         self._since.clear()
         self._last.clear()
 
@@ -112,6 +125,11 @@ class Interruptions:
         self._timer = None
         for symbol in symbols:
             self._end(symbol, until)
+
+    def _begin(self, symbol: str, cause: str) -> None:
+        if symbol in self._since and symbol not in self._open:
+            gap = self._open[symbol] = Gap(symbol, self.last(symbol), ONGOING, cause)
+            self._tell(gap)
 
     def _end(self, symbol: str, end: int) -> None:
         gap = self._open.pop(symbol, None)

@@ -131,7 +131,7 @@ def test_a_key_that_is_refused_is_down_for_good() -> None:
 
 def test_what_it_is_fed_with() -> None:
     async def use(world: World) -> None:
-        assert wire_of(world.gateway) == (False, False, None, None, None, None)
+        assert wire_of(world.gateway) == (False, False, None, None, None, None, True)
         with watched(world.gateway, clock=world.clock) as health:
             assert health.now().reasons[0].name == "unwanted"
             feed = Watched(world, health)
