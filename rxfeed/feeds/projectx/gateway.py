@@ -11,9 +11,11 @@ from types import TracebackType
 from typing import Any, Final, Literal, NamedTuple, Self, cast, overload
 
 import aiohttp
+from msgspec import UNSET, UnsetType
 from reactivex import Observable, Subject
 from reactivex import operators as ops
 
+from rxfeed.attempts import Telling
 from rxfeed.clock import Clock, LiveClock
 from rxfeed.errors import ConnectionLost, CredentialsError, TokenRefused
 from rxfeed.events import Event, Gapped
@@ -26,6 +28,7 @@ from rxfeed.feeds.tasks import Tasks
 from rxfeed.feeds.tokens import TokenSource
 from rxfeed.feeds.transport import Transport
 from rxfeed.frame import Frame
+from rxfeed.logs import RateLimitedLog
 from rxfeed.model import Bar, Depth, Gap, Quote, Tick, Undecoded
 from rxfeed.sessions import Session
 from rxfeed.valve import Valve
@@ -46,6 +49,7 @@ from .symbols import symbol_of
 from .user import Fill, Order, Position
 
 RECONNECT: Final = Reconnect()
+"""How a gateway reconnects if nobody says: `gateway.reconnect is RECONNECT` tells that nobody did."""
 
 
 class GatewayStats(NamedTuple):
@@ -127,6 +131,7 @@ class Gateway:
         self._timing, self._rejects, self._live = timing, rejects, live
         self._undecoded = 0
         self._valve = valve
+        self._log = RateLimitedLog(self._clock)
         self._tasks = Tasks(f"gateway {self.deployment.name}")
         self._transport = Transport(session, origins=self.deployment.origins, tls=tls)
         self._random = random or Random()  # noqa: S311
@@ -140,6 +145,8 @@ class Gateway:
         self._holders = 0
         self._closing: Subject[None] = Subject()
         self._hubs = {name: self._hub(name) for name in ("market", "user")}
+        self._closed = False
+        self._unlisten = self._hearing()
 
     def __repr__(self) -> str:
         return f"Gateway({self.deployment})"
@@ -172,12 +179,49 @@ class Gateway:
         """Where trades may be missing, as `bars(gaps=...)` takes it: an ongoing gap comes again with its end."""
         return self._news.stream.pipe(ops.filter(lambda event: isinstance(event, Gapped)), ops.map(_gap))
 
+    @property
+    def reconnect(self) -> Reconnect | None:
+        """How lost connections are got back, as it was given; `RECONNECT` where it was not."""
+        return self._reconnect
+
+    @property
+    def valve(self) -> Valve | None:
+        """What stops the market hub's reading; None where nothing was given."""
+        return self._valve
+
+    def use(self, *, reconnect: Reconnect | UnsetType | None = UNSET, valve: Valve | UnsetType | None = UNSET) -> None:
+        """Replace how it reconnects and what stops its reading, before it connects; what is left out stays as it is.
+
+        Args:
+            reconnect: as for the gateway.
+            valve: likewise.
+
+        Raises:
+            RuntimeError: a stream has been subscribed to, or a hub has been connected to, or the gateway is closed.
+        """
+        used = [name for name, hub in self._hubs.items() if hub.used]
+        if used or self._counters.epochs or self._closed:
+            why = "is closed" if self._closed else f"has had its {used[0] if used else 'first'} connection asked for"
+            raise RuntimeError(
+                f"{self!r} {why}: how it reconnects and what stops its reading can be replaced only before anything of it is "
+                "subscribed to"
+            )
+        if valve is not UNSET:
+            self._valve = valve
+        if reconnect is not UNSET:
+            self._reconnect = reconnect
+            for hub in self._hubs.values():
+                hub.use(reconnect)
+            self._unlisten()
+            self._unlisten = self._hearing()
+
     def request(self, what: Request, why: str, *, hub: HubName = "market") -> None:
         """Ask for a new connection; requests that come together are one.
 
         Args:
             what: "rotate" opens a successor and goes over to it when the token has changed, with nothing lost; "reconnect"
-                ends the connection and opens another; "probe" does so if the hub does not answer.
+                ends the connection and opens another; "resubscribe" subscribes to everything anew on the same connection, or
+                does as "reconnect" if the hub refuses; "probe" does so if the hub does not answer.
             why: for the log and for events.
             hub: "market" or "user".
         """
@@ -329,11 +373,14 @@ class Gateway:
         """Complete all streams and close all connections. May be called again."""
         for hub in self._hubs.values():
             hub.close()
+        self._closed = True
+        self._unlisten()
         self._closing.on_next(None)
         self._news.complete()
         await self._tasks.settled()
         await self._login.close()
         await self._transport.close()
+        self._log.close()
 
     @asynccontextmanager
     async def held(self) -> AsyncGenerator[None, None]:
@@ -352,6 +399,11 @@ class Gateway:
             keep=self._login.tokens.keep, reconnect=self._reconnect, clock=self._clock, random=self._random,
             counters=self._counters, tasks=self._tasks, told=self._news.tell,
         )  # fmt: skip
+
+    def _hearing(self) -> Callable[[], None]:
+        """Tell what the policy of attempts tells, such as a breaker that opens; what is returned ends that."""
+        policy = None if self._reconnect is None else self._reconnect.policy
+        return policy.listen(self._news.tell) if isinstance(policy, Telling) else lambda: None
 
     def _outdated(self, link: Link) -> bool:
         held = self._login.held
@@ -407,13 +459,8 @@ class Gateway:
 
     def _reject(self, undecoded: Undecoded) -> None:
         self._undecoded += 1
-        if str(self._undecoded).strip("0") == "1":  # the 1st, 10th, 100th: whatever comes, the log stays readable
-            from loguru import logger
-
-            where = f" of {undecoded.symbol}" if undecoded.symbol else ""
-            logger.warning(
-                "{} cannot be read ({} so far): {}", f"{undecoded.source}{where}", self._undecoded, undecoded.reason
-            )  # fmt: skip
+        what = f"{undecoded.source} of {undecoded.symbol}" if undecoded.symbol else undecoded.source
+        self._log.say(f"{what} cannot be read", "{} cannot be read: {}", what, undecoded.reason)
         if self._rejects is None:
             return
         try:

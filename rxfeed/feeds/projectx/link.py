@@ -31,6 +31,11 @@ class Counters:
         """Return the counter of a kind."""
         return self._seqs.setdefault(kind.name, Counter())
 
+    @property
+    def epochs(self) -> int:
+        """How many connections there were."""
+        return self._epoch
+
     def epoch(self) -> int:
         """Return the number of a new connection; the first is 1."""
         self._epoch += 1
