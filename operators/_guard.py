@@ -9,7 +9,8 @@ from typing import Any, NamedTuple, cast
 
 from rxfeed.breaker import Breaker, BreakerAttempt
 from rxfeed.errors import CircuitOpen
-from rxfeed.failures import Report, tell
+from rxfeed.failures import Failure, Report, tell
+from rxfeed.logs import RateLimitedLog
 
 
 class GuardStats(NamedTuple):
@@ -33,7 +34,7 @@ class Guarded:
         breaker: who counts.
         fallback: gets elements while the handler is cut off.
         stage: what the handler is called.
-        report: hears of each raise; without it the 1st, 10th, 100th are logged.
+        report: hears of each raise; without it the first three of a minute are logged, and how many more there were.
     """
 
     def __init__(
@@ -44,11 +45,16 @@ class Guarded:
         self._stage, self._report = stage, report
         self._handled = self._failed = self._diverted = self._dropped = 0
         self._received = 0
+        self._log = RateLimitedLog(breaker.clock)
         breaker.delay()  # is it of this loop?
 
     @property
     def stats(self) -> GuardStats:
         return GuardStats(self._received, self._handled, self._failed, self._diverted, self._dropped)
+
+    def close(self) -> None:
+        """Log how many raises were not, and leave no timer."""
+        self._log.close()
 
     def handle(self, element: Any) -> None:
         """Call the handler, or the fallback."""
@@ -114,8 +120,10 @@ class Guarded:
 
     def _wrong(self, attempt: BreakerAttempt | None, error: Exception, element: Any) -> None:
         self._failed += 1
-        if self._report is not None or str(self._failed).strip("0") == "1":
+        if self._report is not None:
             tell(self._report, self._stage, "on_next", error, element, goes_on=True)
+        else:
+            self._log.say(f"{self._stage} raised in on_next", "{}", _Raised(self._stage, error), level="ERROR")
         if attempt is not None:
             attempt.failed(error)
 
@@ -125,6 +133,18 @@ class Guarded:
             return None
         self._diverted += 1
         return self._fallback(element)
+
+
+class _Raised:
+    """What is logged of a raise: its traceback costs more than the raise, so it is made only for what is written."""
+
+    def __init__(self, stage: str, error: Exception) -> None:
+        self._stage, self._error = stage, error
+
+    def __str__(self) -> str:
+        told: list[Failure] = []
+        tell(told.append, self._stage, "on_next", self._error, goes_on=True)
+        return f"{told[0]}\n{told[0].traceback.rstrip()}"
 
 
 def guarded(

@@ -54,6 +54,8 @@ class Subscription(abc.DisposableBase):
         """End it, from anywhere; what waits is dropped, and no handler is called again."""
         self._ended = self._busy = True
         self._waiting.clear()
+        if self._guard is not None:
+            self._guard.close()
         self._upstream.close()
 
     def open(self, source: Observable[Any], scheduler: abc.SchedulerBase | None) -> Subscription:
@@ -161,7 +163,7 @@ def subscribe(
         name: what the failure calls this stage; by default the handler's qualified name.
         report: called with the `rxfeed.Failure`: stage, error, traceback as text, element. By default it is one error record
             of loguru, without values of variables. If it raises, that record says so. With a guard it hears of each raise,
-            and without it the 1st, 10th, 100th are logged.
+            and without it the first three of a minute are logged.
         guard: a `Breaker`, by default none; who shares one is cut off together. `guarded` of what this returns counts.
         fallback: called with the elements for which the handler is cut off; without it they are dropped.
         scheduler: handed to the source with the subscription; a clock will do.

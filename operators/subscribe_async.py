@@ -130,6 +130,8 @@ class AsyncSubscription(abc.DisposableBase):
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._inbox.close()  # also when it was cancelled before its first step
+        if self._guard is not None:
+            self._guard.close()
         if not task.cancelled():
             task.exception()  # was told already, so it is no loss if nobody awaits this
 

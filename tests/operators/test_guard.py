@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from reactivex import Subject
 
+from rxfeed import failures
 from rxfeed import operators as ops
 from rxfeed.breaker import Breaker
 from rxfeed.clock import VirtualClock
@@ -106,16 +107,55 @@ def test_those_who_share_a_guard_are_cut_off_together() -> None:
     # g0 b0! g1 b1! are four calls, of which two failed.
 
 
-def test_raises_are_logged_the_first_tenth_and_hundredth_time(logged: list[str]) -> None:
-    source, handler = Subject[Any](), Handler()
+def test_of_raises_the_first_three_of_a_minute_are_logged_and_how_many_more_there_were(
+    logged: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    printed: list[Any] = []
+    monkeypatch.setattr(failures, "format_exception", lambda *given, **_: (printed.append(given), ["Traceback"])[1])
+    clock, source, handler = VirtualClock(), Subject[Any](), Handler()
     handler.broken = True
-    source.pipe(ops.subscribe(handler, guard=breaker(VirtualClock(), failure_rate=1.0, minimum_calls=10, window=10)))
-    guard = breaker(VirtualClock())
+    source.pipe(ops.subscribe(handler, guard=breaker(clock, failure_rate=1.0, minimum_calls=10, window=10)))
+    guard = breaker(clock)
     guard.disable()
-    source.pipe(ops.subscribe(handler, guard=guard, name="free"))
+    end = source.pipe(ops.subscribe(handler, guard=guard, name="free"))
+    logged.clear()
+
+    def free() -> list[str]:
+        found = [text for text in logged if "free" in text]
+        logged.clear()
+        return found
+
     for n in range(150):
         source.on_next(n)
-    assert sum(text.startswith("free raised in on_next; it goes on") for text in logged) == 3
+    assert free() == ["free raised in on_next; it goes on\nTraceback"] * 3
+    assert len(printed) == 6, "a traceback is not made for what is not written"
+    clock.advance(60 * SECOND)
+    assert free() == ["and 147 more like this in 60 s: free raised in on_next"]
+    for n in range(10):
+        source.on_next(n)
+    assert len(free()) == 3
+    end.dispose()
+    assert free() == ["and 7 more like this in 60 s: free raised in on_next"]
+
+
+def test_an_async_end_leaves_no_timer_of_its_log(logged: list[str]) -> None:
+    async def main(simulation: Simulation) -> None:
+        source: Subject[Any] = Subject()
+
+        async def raising(element: Any) -> None:
+            raise Boom
+
+        guard = breaker(simulation.clock)
+        guard.disable()
+        end = source.pipe(ops.subscribe_async(raising, guard=guard, name="mine"))
+        for n in range(5):
+            source.on_next(n)
+        source.on_completed()
+        await end
+
+    simulate(main)  # which fails where a timer is left
+    assert logged[-1] == "and 2 more like this in 60 s: mine raised in on_next"
+    assert len(logged) == 4
 
 
 def test_a_fallback_that_raises_ends_the_subscription_as_a_handler_does_without_a_guard() -> None:
