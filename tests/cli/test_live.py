@@ -114,8 +114,15 @@ def test_what_was_received_and_not_sent_is_a_difference(capsys: pytest.CaptureFi
     totals = end.totals
     assert totals.truth is not None
     assert totals.received == totals.truth.sent + 1
-    assert totals.truth.differences
-    assert "MNQH26: trades" in totals.truth.differences[0]
+    forged, its_bar = totals.truth.differences  # both are the forged trade's: the sums, and the second that it is in
+    numbers = [int(number.replace(",", "")) for number in re.findall(r" ([\d,]*\d)", forged)]
+    assert re.sub(r"[\d,]*\d", "#", forged.removeprefix("MNQH26: ")) == (
+        "trades # instead of #, lots # instead of #, sum of prices # instead of #"
+    )
+    assert [ours - theirs for ours, theirs in zip(numbers[::2], numbers[1::2], strict=True)] == [1, 2, 2 * 21_500 * 4]
+    shown = re.fullmatch(r"MNQH26 1s \S+:02Z O 21500 .* L 21500 .* V (\d+) .*: the market's is .* V (\d+)", its_bar)
+    assert shown is not None
+    assert int(shown[1]) == int(shown[2]) + 2
     assert totals.seconds == pytest.approx(4.0 + SETTLING, abs=0.1)  # it waited whether they would still agree
     with pytest.raises(Failed, match="not what the simulator sent"):
         finish(end, 0, as_json=False)
