@@ -10,6 +10,7 @@ import asyncio
 import ssl
 from collections.abc import Coroutine, Mapping
 from email.utils import parsedate_to_datetime
+from types import SimpleNamespace
 from typing import Any, Final, Literal, NamedTuple, TypeVar, cast, final
 
 import aiohttp
@@ -87,6 +88,25 @@ def no_redirects() -> aiohttp.TraceConfig:
 
     traces = aiohttp.TraceConfig()
     traces.on_request_redirect.append(refuse)
+    traces.freeze()
+    return traces
+
+
+def sent_once() -> aiohttp.TraceConfig:
+    # What got no answer aiohttp sends again by itself if it is a GET, and a handshake is one: on a new connection too, and
+    # nobody can tell it not to. But who tries again, and when, is for others to say.
+    async def sending(_session: object, context: SimpleNamespace, _: object) -> None:
+        if hasattr(context, "sent"):
+            raise aiohttp.ServerDisconnectedError
+        context.sent = True
+
+    async def connecting(_session: object, context: SimpleNamespace, _: object) -> None:
+        if hasattr(context, "sent"):
+            raise aiohttp.ServerDisconnectedError
+
+    traces = aiohttp.TraceConfig()
+    traces.on_connection_create_start.append(connecting)
+    traces.on_request_headers_sent.append(sending)  # called before they are; on a connection that is used again it is the first
     traces.freeze()
     return traces
 

@@ -22,7 +22,7 @@ from rxfeed.errors import (
 from rxfeed.secret import Secret
 
 from .addresses import address, origin, origins_of, shown
-from .exchange import REDIRECTS, Answer, Place, Redirect, guarded, new_session, no_redirects, posted, upgraded
+from .exchange import REDIRECTS, Answer, Place, Redirect, guarded, new_session, no_redirects, posted, sent_once, upgraded
 from .websocket import Socket
 
 MAX_MESSAGE: Final = 16 << 20
@@ -195,5 +195,5 @@ class Transport:
             raise RuntimeError(f"{self!r} is closed")
         if self._session is None:
             self._session = self._factory()
-            self._session.trace_configs.append(no_redirects())
+            self._session.trace_configs.extend((no_redirects(), sent_once()))
         return self._session

@@ -148,6 +148,31 @@ def test_an_upgrade_that_is_refused(status: int, kind: type[FeedError], text: st
     asking(answer(status, retry_after="9"), use)
 
 
+@pytest.mark.parametrize("reused", [0, 1, 2])
+@pytest.mark.parametrize("ask", [Transport.websocket, Transport.get, Transport.post])
+def test_what_is_cut_off_unanswered_was_sent_once(ask: Callable[..., Awaitable[object]], reused: int) -> None:
+    """aiohttp would send it again by itself."""
+
+    async def cut(request: web.Request) -> web.Response:
+        if request.path == "/well":
+            await together.wait()
+            return web.Response()
+        assert request.transport is not None
+        request.transport.abort()
+        return web.Response()
+
+    together = asyncio.Barrier(max(reused, 1))
+
+    async def use(transport: Transport, served: Served) -> None:
+        await asyncio.gather(*(transport.post(f"{served.url}/well", timeout=WAIT) for _ in range(reused)))
+        for n in range(1, 4):
+            with pytest.raises(Unreachable):
+                await ask(transport, f"{served.url}/hub", timeout=WAIT)
+            assert served.paths == ["/well"] * reused + ["/hub"] * n
+
+    asking(cut, use)
+
+
 def test_nobody_there() -> None:
     async def use(transport: Transport, served: Served) -> None:
         transport = Transport(origins=["http://127.0.0.1:1", "https://no-such-host.invalid"])
