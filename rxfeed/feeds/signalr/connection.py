@@ -213,6 +213,7 @@ class Connection:
         try:
             await work()
         except ConnectionLost as error:
+            self._drain()  # a Close message that came along with the WebSocket's end tells more than that does
             self._end(error)
         except ProtocolError as error:
             self._end(ConnectionLost(f"the connection to {self.name} was given up: {error}", "protocol"))

@@ -120,6 +120,18 @@ def test_a_close_message_ends_it_and_says_whether_to_come_back(said: dict[str, A
     assert str(lost) == f"{URL} closed the connection{why} (we {'may' if allow else 'shall not'} reconnect)"
 
 
+def test_a_close_message_counts_though_the_websocket_ends_with_it() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.handshake()
+        await peer.send(TRADE)
+        await peer.send({"type": 7, "error": "maintenance", "allowReconnect": True})
+        await peer.ws.close(code=1000)
+
+    lost, _ = talk(ended, script)
+    assert (lost.cause, lost.allow_reconnect) == ("closed", True)
+    assert "maintenance" in str(lost)
+
+
 def test_what_came_before_the_end_is_handed_on_before_the_end_is_told() -> None:
     async def script(peer: Peer) -> None:
         await peer.handshake()
