@@ -353,13 +353,17 @@ class Hub:
         waiting = self._linked()
         if not waiting.done():
             waiting.set_result(link)
-        done = False
+        cause: str | None = "asked"  # by whoever waits no longer
         try:
             await self._ask_all(link)
-            done = True
+            cause = None
+        except ConnectionLost as error:
+            cause = error.cause
+            raise
         finally:
-            if not done:
+            if cause is not None:
                 self._waiting = self._link = None
+                self._gaps.lost(cause)  # trades may have come already, and with the first a gap has ended
         self._gaps.resumed()
 
     async def _ask_all(self, link: Link) -> None:

@@ -10,6 +10,9 @@ from reactivex import Observable
 
 from rxfeed.feeds.projectx import Credentials, Gateway, deployment
 from rxfeed.feeds.simulator import Simulator
+from rxfeed.feeds.simulator.ledger import Trade
+from rxfeed.feeds.simulator.listing import Listed
+from rxfeed.model import Gap, Tick
 from rxfeed.secret import Secret
 from rxfeed.testing import Simulation, simulate
 
@@ -36,6 +39,42 @@ class World:
         """What the hub says that it is asked for, over all connections."""
         connections = self.simulator.connections.values()
         return sorted(f"{kind} {name}".strip() for one in connections for kind, name in one.subscriptions)
+
+    def missed(self, root: str, ticks: list[Tick]) -> list[Trade]:
+        """Return the market's trades that did not come, from the first that did on: all others came once, and in order."""
+        listed = self.simulator.contract(root)
+        traded = self.simulator.truth.trades(listed.id)
+        assert traded[0].number == 0, "the simulator has not kept them all"
+        at = first = next(n for n, trade in enumerate(traded) if as_tick(trade, listed) == as_got(ticks[0]))
+        missed: list[Trade] = []
+        for tick in ticks:
+            while at < len(traded) and as_tick(traded[at], listed) != as_got(tick):
+                missed.append(traded[at])
+                at += 1
+            assert at < len(traded), f"{tick} was not traded, or came twice or out of order"
+            at += 1
+        missed += traded[at:]
+        assert len(ticks) + len(missed) == len(traded) - first
+        return missed
+
+
+def as_tick(trade: Trade, listed: Listed) -> tuple[object, ...]:
+    return listed.symbol, trade.time, trade.ticks * listed.tick_size, trade.size, trade.side
+
+
+def as_got(tick: Tick) -> tuple[object, ...]:
+    return tick.symbol, tick.time, tick.price, tick.size, tick.side
+
+
+def around(gaps: list[Gap], missed: list[Trade], ticks: list[Tick]) -> None:
+    """What is missed lies inside gaps that have ended; each begins and ends with a trade that came, and none in between."""
+    times = [tick.time for tick in ticks]
+    for gap in gaps:
+        assert gap.start in times
+        assert gap.end in times
+        assert not any(gap.start < time < gap.end for time in times)
+    outside = [trade for trade in missed if not any(gap.start <= trade.time <= gap.end for gap in gaps)]
+    assert outside == []
 
 
 class Heard(Generic[T]):
@@ -64,7 +103,9 @@ def live(use: Callable[[World], Awaitable[T]], *, gateway: dict[str, Any] | None
     """Return what `use(world)` returns; nothing may be left over."""
 
     async def main(simulation: Simulation) -> T:
-        options: dict[str, Any] = {"contracts": ("MNQ", "MES"), "rate": 0, "users": {"somebody": KEY}, "seed": seed} | simulated
+        options: dict[str, Any] = {
+            "contracts": ("MNQ", "MES"), "rate": 0, "users": {"somebody": KEY}, "seed": seed, "keep_trades": 1 << 17,
+        } | simulated  # fmt: skip
         simulator = Simulator(clock=simulation.clock, **options)
         async with simulation.network.serve(HOST, simulator.app()):
             simulator.start()
