@@ -15,6 +15,7 @@ from rxfeed.feeds.simulator.listing import Listed
 from rxfeed.model import Gap, Tick
 from rxfeed.secret import Secret
 from rxfeed.testing import Simulation, simulate
+from rxfeed.times import SECOND
 
 T = TypeVar("T")
 
@@ -67,9 +68,13 @@ def as_got(tick: Tick) -> tuple[object, ...]:
 
 
 def around(gaps: list[Gap], missed: list[Trade], ticks: list[Tick]) -> None:
-    """What is missed lies inside gaps that have ended; each begins and ends with a trade that came, and none in between."""
+    """What is missed lies inside gaps that have ended; each begins and ends with a trade that came, and none in between, but
+    where it is not certain how two connections meet: there a gap is a second wider on either side."""
     times = [tick.time for tick in ticks]
     for gap in gaps:
+        if gap.cause == "overlap_uncertain":
+            assert gap.end - gap.start < 2.5 * SECOND
+            continue
         assert gap.start in times
         assert gap.end in times
         assert not any(gap.start < time < gap.end for time in times)
