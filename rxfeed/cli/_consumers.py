@@ -43,7 +43,7 @@ def consumer(text: str) -> Consumer:
     if not colon or not where or not name.isidentifier():
         raise Usage(f"--consumer must look like FILE.py:NAME or package.module:NAME, got {text!r}")
     module = _file(where) if where.endswith(".py") else _module(where)
-    made = getattr(module, name, None)
+    made: Any = getattr(module, name, None)
     if not callable(made):
         raise Usage(f"--consumer {text}: {where} has no function {name!r}")
     return Consumer(name, made)

@@ -12,8 +12,8 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 import rxfeed
 from rxfeed.cli._barfiles import BarFiles
-from rxfeed.cli._errors import Usage
 from rxfeed.cli._consumers import Consumer, Guest
+from rxfeed.cli._errors import Usage
 from rxfeed.cli._faces import Face, Scene
 from rxfeed.cli._files import Folder
 from rxfeed.cli._gateway import Choice, Reached, World, reached, shown, simulator
@@ -233,15 +233,11 @@ class _Run:
             self.over.set_result(error)
 
     def _reject(self, reject: Reject) -> None:
-        self._unwelcome()
         if self.rejected is not None:
             self.rejected.put(reject)
 
     def _undecoded(self, undecoded: Undecoded) -> None:
         self.undecoded[undecoded.source] += 1
-        self._unwelcome()
-
-    def _unwelcome(self) -> None:
         if self.feed.health is not None:
             self.feed.health.rejected()
 

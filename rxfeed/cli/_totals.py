@@ -69,7 +69,8 @@ class Totals:
         """Return them for programs."""
         return {
             "simulated": self.truth is not None, "received": self.received, "in_bars": self.in_bars, "open": self.open,
-            "outside_session": self.outside_session, "rejected": self.rejected, "undecoded": self.undecoded, "dropped": self.dropped, "bars": self.bars,
+            "outside_session": self.outside_session, "rejected": self.rejected, "undecoded": self.undecoded,
+            "dropped": self.dropped, "bars": self.bars,
             "revisions": self.revisions, "seconds": round(self.seconds, 3), "latency_ns": _figures(self.work),
             "lag_ns": _figures(self.lag), "feed": self.news, "truth": None if self.truth is None else self.truth.as_json(),
             "consumers": [asdict(guest) for guest in self.guests], "output": self.output, "rejects": self.rejects,

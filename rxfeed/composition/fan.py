@@ -83,7 +83,7 @@ class Fan(Generic[T]):
     def complete(self) -> None:
         """Complete it, if it has not ended."""
         if not self._over:
-            self.into.on_completed()
+            self._end()
 
 
 def _ended(observer: abc.ObserverBase[Any], error: Exception | None) -> None:

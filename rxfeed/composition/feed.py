@@ -7,6 +7,7 @@ source ── idle? ── boundary ── meter ── health ── validate �
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
@@ -174,9 +175,9 @@ class Feed:
     @property
     def rejected(self) -> dict[str, int]:
         """Ticks that were rejected, by rule; of `bars` itself too."""
-        found = dict(self._made.rejected)
-        for rule, count in (self._checked.stats.by_rule if self._checked is not None else {}).items():
-            found[rule] = found.get(rule, 0) + count
+        found = Counter[str](self._made.rejected)
+        if self._checked is not None:
+            found.update(self._checked.stats.by_rule)
         return dict(sorted(found.items()))
 
     # --- its life
@@ -252,18 +253,19 @@ class Feed:
         settings, features, clock = self.settings, self.settings.features, self._clock
         instruments = origin.instruments | self._given
         length = None if settings.backfill is None else nanoseconds(settings.backfill)
-        mends = origin.history is not None and features.repair and (length is not None or _mendable(self.windows))
-        if length is not None and not mends:
+        history = origin.history if features.repair and (length is not None or _mendable(self.windows)) else None
+        if length is not None and history is None:
             raise ValueError("backfill needs a history and features.repair, and one of them is missing")
         stages: list[Any] = []
         if features.backpressure:
             full: Any = "drop_oldest" if origin.valve is None else block(origin.valve, then="drop_oldest")
-            self._front = ops.backpressure(
+            front: Any = _boundary(
                 self._capacity("source", settings.capacities.source), full, name="source", alert=self._tell,
                 gaps=self._dropped, scheduler=clock.scheduler,
             )  # fmt: skip
-            self._carried = Carried(lambda: self._front.stats, self._gaps.on_next)
-            stages += [self._front, self._carried]
+            self._front = front
+            self._carried = Carried(lambda: front.stats, self._gaps.on_next)
+            stages += [front, self._carried]
         if features.meters:
             stages.append(self._meter("ticks"))
         if self._tap is not None:
@@ -271,17 +273,17 @@ class Feed:
         if self.health is not None:
             stages.append(passing(self.health))
         if features.validation:
-            self._checked = ops.validate(*self._rules, instruments=instruments, rejects=self._rejects)
+            self._checked = ops.validate(*self._rules, instruments=instruments, rejects=self._refused)
             stages.append(self._checked)
         before = None
         if length is not None:
             before = Backfill([contract.symbol for contract in origin.contracts], length, clock, self._gaps.on_next)
             stages.append(before)
         inner, repairs = self.windows, None
-        if mends:
+        if history is not None:
             inner = _with_minutes(self.windows)
             repair = ops.repair(
-                origin.history, inner, instruments=instruments, longest=max(nanoseconds("1d"), 2 * (length or 0)) / SECOND,
+                history, inner, instruments=instruments, longest=max(nanoseconds("1d"), 2 * (length or 0)) / SECOND,
                 scheduler=clock.scheduler, events=partial(self._mended, before),
             )  # fmt: skip
             repairs = self._gaps.pipe(repair)
@@ -296,7 +298,7 @@ class Feed:
         self._input = ticks
         self._hides = inner is not self.windows
         said = [repr(stage) for stage in stages if type(stage).__module__.startswith(ops.__name__)]
-        mending = "; gaps are mended from history" if mends else ""
+        mending = "; gaps are mended from history" if history is not None else ""
         behind = "each consumer behind a boundary of his own" if features.backpressure else "consumers, called directly"
         self.stages = (*origin.stages, *said, f"{self._made!r}{mending}", behind)
 
@@ -330,7 +332,7 @@ class Feed:
         self._count += 1
         name = f"{what} {self._count}"
         policy: Any = overflow
-        boundary: Any = ops.backpressure(
+        boundary = _boundary(
             self._capacity("consumer", self.settings.capacities.consumer), policy, name=name, alert=self._tell, gaps=gaps,
             scheduler=self._clock.scheduler,
         )  # fmt: skip
@@ -372,15 +374,23 @@ class Feed:
             before.heard(event)
         self._tell(event)
 
+    def _refused(self, reject: Reject) -> None:
+        if self.health is not None:
+            self.health.rejected()
+        if self._rejects is not None:
+            self._rejects(reject)
+
     def _reject(self, reject: Reject) -> None:
         """Take what `bars` refuses: a tick, or a bar of history that says something else."""
         if not isinstance(reject.element, Bar):
-            if self._rejects is not None:
-                self._rejects(reject)
+            self._refused(reject)
             return
         event = Disagreed(time=self._clock.now, bar=reject.element, text=reject.reason)
         self._tell(event)
         self._log.say(f"what history says of {reject.element.symbol}", "{}", event)
+
+
+_boundary: Final[Callable[..., Any]] = ops.backpressure  # which policy it is, only settings know
 
 
 def _breaker(settings: Settings, clock: Clock, random: Random) -> Breaker:

@@ -16,8 +16,8 @@ from rxfeed.cli._live import Ended, Job, run
 from rxfeed.feeds.simulator import Simulator
 from rxfeed.model import Bar
 from rxfeed.rules import DEFAULT
+from rxfeed.settings import Settings
 from rxfeed.testing import Simulation, simulate
-from rxfeed.windows import Windows
 
 HOST = "sim.test"
 USERS = {"RXFEED_USER": "simulator", "RXFEED_KEY": "simulator"}
@@ -70,7 +70,9 @@ class Stage:
 
 
 def job(*symbols: str, t: tuple[str, ...] = ("1s", "5s"), session: str = "24x7", **options: Any) -> Job:
-    return Job(symbols or ("MNQ", "MES"), Windows(*t, session=session), DEFAULT, **options)
+    set = {name: options.pop(name) for name in list(options) if name in Settings.model_fields}
+    given = Settings(symbols=symbols or ("MNQ", "MES"), timeframes=t, session=session, **set)
+    return Job(given, DEFAULT, **options)
 
 
 def world(simulation: Simulation, environ: Mapping[str, str], made: list[Simulator]) -> World:

@@ -58,7 +58,7 @@ def test_the_environment_can_say_none(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_they_are_values() -> None:
     settings = Settings(symbols="MNQ,MES", timeframes="1s", breaker={"open_wait": 5})
-    assert pickle.loads(pickle.dumps(settings)) == settings  # noqa: S301
+    assert pickle.loads(pickle.dumps(settings)) == settings
     with pytest.raises(ValueError, match="frozen"):
         settings.grace = "2s"
 
@@ -120,7 +120,12 @@ def test_who_we_are_is_no_setting_and_no_fault(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize(
     ("content", "text"),
-    [(None, "No such file"), (b"a = [", "it is no TOML"), (b"\xff", "it is no TOML"), (b'file = "x"', "cannot name another one")],
+    [
+        (None, "No such file"),
+        (b"a = [", "it is no TOML"),
+        (b"\xff", "it is no TOML"),
+        (b'file = "x"', "cannot name another one"),
+    ],
 )
 def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, content: bytes | None, text: str) -> None:
     file = tmp_path / "feed.toml"
