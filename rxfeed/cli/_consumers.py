@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import importlib.util
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,7 +45,7 @@ def consumer(text: str) -> Consumer:
         raise Usage(f"--consumer must look like FILE.py:NAME or package.module:NAME, got {text!r}")
     module = _file(where) if where.endswith(".py") else _module(where)
     made: Any = getattr(module, name, None)
-    if not callable(made):
+    if not inspect.isfunction(made):
         raise Usage(f"--consumer {text}: {where} has no function {name!r}")
     return Consumer(name, made)
 

@@ -101,9 +101,8 @@ class Feed:
         self._front: Any = None
         self._checked: Any = None
         self._made: Any = None
-        features = settings.features
-        self.breaker: Final = _breaker(settings, clock, random) if features.breaker else None
-        """Who says whether the source may be tried again; None where that is switched off."""
+        self.breaker: Breaker | None = None
+        """Who says whether the source may be tried again; None where that is switched off, or before it is opened."""
         self.health: Health | None = None
         """How the feed is; None where that is switched off, or before it is opened."""
         self.health_address: str | None = None
@@ -203,12 +202,14 @@ class Feed:
 
     async def _open(self) -> None:
         settings, stack = self.settings, self._stack
-        parts = Parts(settings, self._clock, self._random, self._tell, self._gap, self.breaker)
+        breaker = _breaker(settings, self._clock, self._random) if settings.features.breaker else None
+        parts = Parts(settings, self._clock, self._random, self._tell, self._gap, breaker)
         if isinstance(self._source, Observable):
             origin = of_observable(self._source, self._history, parts)
         else:
             origin = await of_market(self._source, parts)
         stack.callback(origin.told.dispose)
+        self.breaker = origin.breaker
         if self.breaker is not None and origin.gateway is None:
             stack.callback(self.breaker.listen(self._tell))
         self.contracts = origin.contracts

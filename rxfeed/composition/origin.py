@@ -91,6 +91,8 @@ class Origin:
     gateway: Gateway | None
     valve: Valve | None
     """By which reading can be stopped."""
+    breaker: Breaker | None
+    """Who says whether it may be tried again."""
 
 
 async def of_market(market: Market, parts: Parts) -> Origin:
@@ -99,9 +101,10 @@ async def of_market(market: Market, parts: Parts) -> Origin:
     if not settings.symbols:
         raise ValueError('a gateway needs symbols, one or more, such as Settings(symbols="MNQ,MES") or RXFEED_SYMBOLS=MNQ,MES')
     stages: list[str] = []
-    gateway, valve = market if isinstance(market, Gateway) else None, None
+    gateway, valve, breaker = market if isinstance(market, Gateway) else None, None, None
     if gateway is not None:
-        stages += _use(gateway, parts)
+        how, breaker = _use(gateway, parts)
+        stages.append(how)
         valve = gateway.valve
     found = {contract.id: contract for contract in [await market.contract(symbol) for symbol in settings.symbols]}
     trades: Observable[Tick] = market.trades(*found)
@@ -117,25 +120,34 @@ async def of_market(market: Market, parts: Parts) -> Origin:
         market.gaps.subscribe(parts.gap, on_error=_nothing), market.events.subscribe(parts.tell, on_error=_nothing)
     )
     instruments = {contract.symbol: Instrument(contract.symbol, contract.tick_size) for contract in found.values()}
-    return Origin(trades, told, tuple(stages), tuple(found.values()), instruments, market.history, gateway, valve)
+    return Origin(trades, told, tuple(stages), tuple(found.values()), instruments, market.history, gateway, valve, breaker)
 
 
-def _use(gateway: Gateway, parts: Parts) -> list[str]:
-    """Have a gateway reconnect as the settings say; what it was made with stays."""
-    features = parts.settings.features
-    if features.backpressure and gateway.valve is None:
-        gateway.use(valve=Valve())
-    if gateway.reconnect is not RECONNECT:
-        return [f"reconnecting as the gateway was told to: {gateway.reconnect!r}"]
+def _use(gateway: Gateway, parts: Parts) -> tuple[str, Breaker | None]:
+    """Have a gateway reconnect as the settings say; what it was made with, or is in use with, stays."""
+    features, told = parts.settings.features, gateway.reconnect
+    if told is not RECONNECT or not _unused(gateway, features.backpressure and gateway.valve is None):
+        policy = None if told is None else told.policy
+        how = "reconnecting as the gateway was told to" if told is not None else "a loss ends it, as the gateway was told"
+        return how, policy if isinstance(policy, Breaker) else None
     if not features.retry:
         gateway.use(reconnect=None)
-        return []
+        return "a loss ends it", None
     waits = parts.settings.retry
     wait, stop = _patience(parts)
     policy = Always() if parts.breaker is None else parts.breaker
     gateway.use(reconnect=Reconnect(wait=wait, stop=stop, policy=policy))
     behind = "" if parts.breaker is None else f", behind {parts.breaker!r}"
-    return [f"reconnecting after {waits.first} to {waits.longest}{behind}"]
+    return f"reconnecting after {waits.first} to {waits.longest}{behind}", parts.breaker
+
+
+def _unused(gateway: Gateway, valve: bool) -> bool:
+    """Whether a gateway can still be told how; and give it a valve, if it is to have one."""
+    try:
+        gateway.use(valve=Valve() if valve else gateway.valve)
+    except RuntimeError:  # somebody streams from it already
+        return False
+    return True
 
 
 def of_observable(source: Observable[Tick], history: History | None, parts: Parts) -> Origin:
@@ -165,7 +177,7 @@ def of_observable(source: Observable[Tick], history: History | None, parts: Part
     for stage in (*stages, resumed):
         ticks = stage(ticks)
     said = (f"ticks of {type(source).__name__}", *map(repr, stages), f"numbered by {settings.numbering}")
-    return Origin(ticks, Disposable(), said, (), {}, history, None, None)
+    return Origin(ticks, Disposable(), said, (), {}, history, None, None, parts.breaker)
 
 
 def _patience(parts: Parts) -> tuple[WaitBaseT, StopBaseT]:

@@ -14,7 +14,7 @@ from contextlib import AsyncExitStack
 from itertools import pairwise
 from typing import Any
 
-from rxfeed import Gateway, Tick, pipeline
+from rxfeed import Gateway, Tick
 from rxfeed.events import Connected, Event, Gapped, Lost, Retrying, Rotated
 from rxfeed.feeds.projectx import Credentials, deployment
 from rxfeed.feeds.reconnecting import Reconnect
@@ -45,9 +45,10 @@ class Bench:
             Gateway(Credentials("somebody", Secret(KEY)), deployment=deployment(address), reconnect=Reconnect(quiet="200ms"))
         )
         self.contract = self.simulator.contract(SYMBOL)
-        feed = await pipeline.live(self.gateway, SYMBOL, windows=("1s",), tap=self._tap)
+        settings = Settings(symbols=SYMBOL, timeframes="1s", session="24x7")
+        feed = await stack.enter_async_context(rxfeed.pipeline(self.gateway, settings, tap=self._tap))
         feed.events.subscribe(self.events.append)
-        feed.subscribe(self._bar, print, lambda: None)
+        feed.bars.subscribe(self._bar, print)
         await asyncio.sleep(2)
 
     def _tap(self, source: Any) -> Any:

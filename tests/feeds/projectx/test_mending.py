@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from rxfeed import Bar, pipeline
+import rxfeed
+from rxfeed import Bar, Settings, Windows
 from rxfeed.events import Backfilled, Event, Repaired
 from rxfeed.feeds.projectx.gateway import RECONNECT
 from rxfeed.model import Flag
@@ -17,19 +18,18 @@ def test_a_loss_is_mended_and_the_start_has_no_seam() -> None:
     async def use(world: World) -> None:
         gateway, clock = world.gateway, world.clock
         await asyncio.sleep(120)
-        feed = await pipeline.live(gateway, "MNQ", windows=("1s", "10s"), backfill="1m", clock=clock)
+        settings = Settings(symbols="MNQ", backfill="1m", features={"limits": False})
         bars: list[Bar] = []
         events: list[Event] = []
-        heard = feed.events.subscribe(events.append)
-        subscription = feed.bars.subscribe(bars.append)
-        began = clock.now
-        await asyncio.sleep(30)
-        world.simulator.fault("drop")
-        await asyncio.sleep(120)
-        ended = clock.now
+        async with rxfeed.pipeline(gateway, settings, windows=Windows("1s", "10s"), clock=clock) as feed:
+            feed.events.subscribe(events.append)
+            feed.bars.subscribe(bars.append)
+            began = clock.now
+            await asyncio.sleep(30)
+            world.simulator.fault("drop")
+            await asyncio.sleep(120)
+            ended = clock.now
         table = {bar.identity: bar for bar in bars}
-        subscription.dispose()
-        heard.dispose()
         since = began - 50 * SECOND
         for timeframe in ("1s", "10s"):
             true = await gateway.history("MNQ", timeframe, since, ended, session="24x7")
