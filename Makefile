@@ -41,11 +41,11 @@ $(LOOKS): $(RUNS)
 
 # The whole path over a real WebSocket, on the simulator whatever credentials are set; it fails where the totals differ, or a
 # bar of ours from one of the market's.
-demo: $(RUNS)  ## stream live bars from a simulated gateway, over changes of its token and a drop
+demo: $(RUNS)  ## stream live bars from a simulated gateway, over changes of its token, a drop, and a consumer that is too slow
 	@mkdir -p build/demo
 	env -u RXFEED_USER -u RXFEED_KEY -u RXFEED_CREDENTIALS -u RXFEED_GATEWAY -u PROJECT_X_USERNAME -u PROJECT_X_API_KEY \
-	$(BIN)/rxfeed run MNQ MES -t 1s -t 5s --rate 2000 \
-	--token-life 12s --fault drop@10s --for 30s -o build/demo </dev/null
+	RXFEED_CAPACITIES__CONSUMER=2048 RXFEED_CAPACITIES__LEAST=512 $(BIN)/rxfeed run MNQ MES -t 1s -t 5s --rate 2000 \
+	--token-life 12s --fault drop@10s --consumer docs/examples/busy.py:busy --for 30s -o build/demo </dev/null
 
 notebook: $(LOOKS)  ## open the notebooks in JupyterLab, or with WITH=marimo in marimo
 	@case "$(WITH)" in \
@@ -85,8 +85,9 @@ format: $(READY)  ## put the code into shape
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
 
-docs: $(RUNS)  ## make docs/operators.md from the operators' docstrings
+docs: $(RUNS)  ## make docs/operators.md from the operators' docstrings, and the table in docs/pipeline.md from the settings
 	@$(BIN)/python docs/make_operators.py
+	@$(BIN)/python docs/make_settings.py
 
 bench: $(READY)  ## measure side by side with the peers
 	$(BIN)/python -m tests.bench --json build/bench.json $(ARGS)

@@ -88,10 +88,15 @@ class Breaking(_Group):
     """When trying is given a rest. The names are those of `rxfeed.Breaker`."""
 
     window: int = Field(default=20, ge=1, le=1_000_000)
+    """So many of the last attempts are looked at."""
     failure_rate: float = Field(default=0.5, gt=0, le=1)
+    """The share of failed ones from which it opens."""
     minimum_calls: int = Field(default=5, ge=1, le=1_000_000)
+    """As many must there be before it may open."""
     open_wait: Length = "30s"
+    """How long nobody may try then; a random half to all of it."""
     permitted_calls: int = Field(default=1, ge=1, le=1_000_000)
+    """So many may then be tried, and by them it closes or opens again."""
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
@@ -103,6 +108,7 @@ class Idle(_Group):
     """How long a market that is open may be silent."""
 
     between: Length = "2m"
+    """Of all symbols together."""
 
 
 class Memory(_Group):

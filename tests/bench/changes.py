@@ -14,7 +14,8 @@ from contextlib import AsyncExitStack
 from itertools import pairwise
 from typing import Any
 
-from rxfeed import Gateway, Tick
+import rxfeed
+from rxfeed import Gateway, Settings, Tick
 from rxfeed.events import Connected, Event, Gapped, Lost, Retrying, Rotated
 from rxfeed.feeds.projectx import Credentials, deployment
 from rxfeed.feeds.reconnecting import Reconnect
