@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class Hot(Observable[T]):
-    """What listeners are told, from the subscription on. It never ends, and holds nothing.
+    """What listeners are told, from the subscription on. It holds nothing, and completes when there will be no more.
 
     Args:
         listeners: among which its observers are.
@@ -21,6 +21,6 @@ class Hot(Observable[T]):
 
     def __init__(self, listeners: Listeners[T]) -> None:
         def subscribe(observer: abc.ObserverBase[Any], scheduler: abc.SchedulerBase | None = None) -> abc.DisposableBase:
-            return Disposable(listeners.add(observer.on_next))
+            return Disposable(listeners.add(observer.on_next, observer.on_completed))
 
         super().__init__(subscribe)

@@ -24,7 +24,6 @@ from rxfeed.breaker import Breaker
 from rxfeed.clock import Clock
 from rxfeed.events import Disagreed, Event, Gapped
 from rxfeed.feeds.backfill import Backfill
-from rxfeed.feeds.broadcast import Broadcast
 from rxfeed.feeds.healthserver import serve_health
 from rxfeed.feeds.memory import ProcessMemory
 from rxfeed.feeds.projectx import Contract
@@ -35,6 +34,7 @@ from rxfeed.kernels.bars.kernel import BarsStats
 from rxfeed.kernels.meter import MeterStats
 from rxfeed.kernels.pressure.backlog import PressureStats
 from rxfeed.limits import CapacityLike, DynamicLimits
+from rxfeed.listeners import Listeners
 from rxfeed.logs import RateLimitedLog
 from rxfeed.memory import MemoryProbe
 from rxfeed.model import Bar, Gap, Reject, Tick
@@ -86,7 +86,7 @@ class Feed:
         self.windows: Final = settings.windows if windows is None else windows
         self._source, self._rules, self._given, self._history = source, tuple(rules), by_symbol(instruments), history
         self._rejects, self._tap, self._clock, self._random, self._memory = rejects, tap, clock, random, memory
-        self._news: Broadcast[Event] = Broadcast(f"events of {self!r}")
+        self._news: Listeners[Event] = Listeners(f"events of {self!r}")
         self._log = RateLimitedLog(clock)
         self._stack = AsyncExitStack()
         self._subscription: abc.DisposableBase | None = None
@@ -155,7 +155,7 @@ class Feed:
         """What happens from the subscription on: connections, tokens, gaps, repairs, breaker, boundaries, limits. It completes
         when the feed is closed.
         """
-        return self._news.stream
+        return self._news.observable
 
     @property
     def stats(self) -> FeedStats:
@@ -227,8 +227,7 @@ class Feed:
         else:
             health = health_of(origin.gateway, session=self.windows.session, clock=self._clock)
         self.health = self._stack.enter_context(health)
-        listening = self._news.stream.subscribe(health.heard)
-        self._stack.callback(listening.dispose)
+        self._stack.callback(self._news.add(health.heard))
         if self.settings.health_port is not None:
             served = serve_health(health, port=self.settings.health_port)
             self.health_address = await self._stack.enter_async_context(served)
@@ -245,7 +244,7 @@ class Feed:
         self._ticks.complete()
         self._gaps.on_completed()
         self._log.close()
-        self._news.complete()
+        self._news.end()
 
     # --- what it is made of
 

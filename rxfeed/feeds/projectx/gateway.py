@@ -20,7 +20,6 @@ from rxfeed.clock import Clock, LiveClock
 from rxfeed.errors import ConnectionLost, CredentialsError, TokenRefused
 from rxfeed.events import Event, Gapped
 from rxfeed.failures import stage_of, tell
-from rxfeed.feeds.broadcast import Broadcast
 from rxfeed.feeds.reconnecting import Reconnect
 from rxfeed.feeds.signalr import DEFAULT, Timing, connect
 from rxfeed.feeds.supervisor import Request
@@ -28,6 +27,7 @@ from rxfeed.feeds.tasks import Tasks
 from rxfeed.feeds.tokens import TokenSource
 from rxfeed.feeds.transport import Transport
 from rxfeed.frame import Frame
+from rxfeed.listeners import Listeners
 from rxfeed.logs import RateLimitedLog
 from rxfeed.model import Bar, Depth, Gap, Quote, Tick, Undecoded
 from rxfeed.sessions import Session
@@ -137,7 +137,7 @@ class Gateway:
         self._random = random or Random()  # noqa: S311
         self._reconnect = reconnect
         rest = Rest(self._transport, self.deployment, random=self._random)
-        self._news: Broadcast[Event] = Broadcast(f"events of {self!r}")
+        self._news: Listeners[Event] = Listeners(f"events of {self!r}")
         self._login = Login(rest, source, clock=self._clock, random=self._random, told=self._news.tell)
         self._contracts = Contracts(self._login, live=live)
         self._accounts = Accounts(self._login)
@@ -172,12 +172,12 @@ class Gateway:
     @property
     def events(self) -> Observable[Event]:
         """What happens from the subscription on: connections, tokens, gaps. It completes when the gateway is closed."""
-        return self._news.stream
+        return self._news.observable
 
     @property
     def gaps(self) -> Observable[Gap]:
         """Where trades may be missing, as `bars(gaps=...)` takes it: an ongoing gap comes again with its end."""
-        return self._news.stream.pipe(ops.filter(lambda event: isinstance(event, Gapped)), ops.map(_gap))
+        return self._news.observable.pipe(ops.filter(lambda event: isinstance(event, Gapped)), ops.map(_gap))
 
     @property
     def reconnect(self) -> Reconnect | None:
@@ -376,7 +376,7 @@ class Gateway:
         self._closed = True
         self._unlisten()
         self._closing.on_next(None)
-        self._news.complete()
+        self._news.end()
         await self._tasks.settled()
         await self._login.close()
         await self._transport.close()

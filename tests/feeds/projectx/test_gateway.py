@@ -19,6 +19,7 @@ from rxfeed.errors import (
     UnknownContract,
     Unreachable,
 )
+from rxfeed.events import Connected, Event, TokenChanged
 from rxfeed.feeds.projectx import Credentials, Gateway, deployment
 from rxfeed.feeds.projectx.link import Link
 from rxfeed.frame import Frame
@@ -313,6 +314,30 @@ def test_a_subscriber_that_raises_ends_its_own_subscription_only(fault: BaseExce
         assert world.gateway.stats.market.streams == 1
         assert len(told) == 1
         assert (str(fault) or "it raised CancelledError") in told[0]
+
+    live(use)
+
+
+def test_events_and_gaps_complete_with_the_gateway_and_one_who_raises_harms_nobody() -> None:
+    async def use(world: World) -> None:
+        gateway, told = world.gateway, list[Event]()
+
+        def fails(event: Event) -> None:
+            told.append(event)
+            raise ZeroDivisionError
+
+        gateway.events.subscribe(fails)
+        heard = Heard(gateway.events), Heard(gateway.gaps)
+        gateway.trades("MNQ").subscribe()
+        await asyncio.sleep(1)
+        assert told == heard[0].items
+        assert [type(event) for event in told] == [TokenChanged, Connected]
+        assert not heard[0].completed
+        await gateway.close()
+        await gateway.close()
+        for each in (*heard, Heard(gateway.events), Heard(gateway.gaps)):
+            assert each.completed
+            assert each.error is None
 
     live(use)
 
