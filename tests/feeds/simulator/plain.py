@@ -10,13 +10,23 @@ from typing import Any
 
 from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType
 
+from rxfeed.clock import VirtualClock
 from rxfeed.feeds.simulator import Simulator
 from rxfeed.feeds.simulator.connection import HubConnection
 from rxfeed.feeds.simulator.core import KEY, USER
 from rxfeed.feeds.simulator.http import Request
 from rxfeed.feeds.simulator.records import Record
+from rxfeed.times import SECOND
 
+START = 1_767_623_400 * SECOND
+"""2026-01-05T14:30:00Z, a Monday."""
+MNQ = "CON.F.US.MNQ.H26"
 HELLO = '{"protocol":"json","version":1}\x1e'
+
+
+def after(clock: VirtualClock, seconds: float) -> None:
+    """Let so much time pass."""
+    clock.advance_to(clock.now + round(seconds * SECOND))
 
 
 def records(data: bytes) -> list[dict[str, Any]]:

@@ -12,16 +12,9 @@ from rxfeed.clock import VirtualClock
 from rxfeed.feeds.simulator import Simulator
 from rxfeed.feeds.simulator.http import Request
 from rxfeed.times import SECOND, iso
-from tests.feeds.simulator.plain import token
+from tests.feeds.simulator.plain import MNQ, START, after, token
 
-START = 1_767_623_400 * SECOND
 MINUTE = 60 * SECOND
-MNQ = "CON.F.US.MNQ.H26"
-
-
-@pytest.fixture
-def clock() -> VirtualClock:
-    return VirtualClock(START)
 
 
 @pytest.fixture
@@ -30,10 +23,6 @@ def simulator(clock: VirtualClock) -> Iterator[Simulator]:
     simulator.start()
     yield simulator
     simulator.stop()
-
-
-def after(clock: VirtualClock, seconds: float) -> None:
-    clock.advance_to(clock.now + round(seconds * SECOND))
 
 
 def bars(simulator: Simulator, unit: int = 2, number: int = 1, **more: Any) -> dict[str, dict[str, Any]]:

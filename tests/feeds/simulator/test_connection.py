@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,29 +9,7 @@ from rxfeed.clock import VirtualClock
 from rxfeed.feeds.simulator import Simulator
 from rxfeed.feeds.simulator.line import Timing
 from rxfeed.times import SECOND
-from tests.feeds.simulator.plain import HELLO, ask, connected
-
-START = 1_767_623_400 * SECOND
-"""2026-01-05T14:30:00Z, a Monday."""
-MNQ = "CON.F.US.MNQ.H26"
-
-
-@pytest.fixture
-def clock() -> VirtualClock:
-    return VirtualClock(START)
-
-
-@pytest.fixture
-def simulator(clock: VirtualClock) -> Iterator[Simulator]:
-    simulator = Simulator(("MNQ", "ES"), rate=0, clock=clock)
-    simulator.start()
-    yield simulator
-    simulator.stop()
-    assert clock.next_due is None
-
-
-def after(clock: VirtualClock, seconds: float) -> None:
-    clock.advance_to(clock.now + round(seconds * SECOND))
+from tests.feeds.simulator.plain import HELLO, MNQ, START, after, ask, connected
 
 
 @pytest.mark.parametrize("version", [0, 1, 2])

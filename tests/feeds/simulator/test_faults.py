@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,28 +10,7 @@ from rxfeed.feeds.simulator import FAULTS, Fault, Simulator
 from rxfeed.feeds.simulator.faults import table
 from rxfeed.feeds.simulator.http import Answer, Request
 from rxfeed.times import SECOND
-from tests.feeds.simulator.plain import Ear, ask, connected, deals, token
-
-START = 1_767_623_400 * SECOND
-MNQ = "CON.F.US.MNQ.H26"
-
-
-@pytest.fixture
-def clock() -> VirtualClock:
-    return VirtualClock(START)
-
-
-@pytest.fixture
-def simulator(clock: VirtualClock) -> Iterator[Simulator]:
-    simulator = Simulator(("MNQ", "ES"), rate=0, clock=clock)
-    simulator.start()
-    yield simulator
-    simulator.stop()
-    assert clock.next_due is None
-
-
-def after(clock: VirtualClock, seconds: float) -> None:
-    clock.advance_to(clock.now + round(seconds * SECOND))
+from tests.feeds.simulator.plain import MNQ, START, Ear, after, ask, connected, deals, token
 
 
 def listener(simulator: Simulator, hub: str = "market") -> tuple[Any, Ear]:

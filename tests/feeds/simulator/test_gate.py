@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,33 +12,13 @@ from rxfeed.feeds.simulator import Simulator
 from rxfeed.feeds.simulator.doors import Ticket
 from rxfeed.feeds.simulator.http import Answer, Request
 from rxfeed.times import SECOND
-from tests.feeds.simulator.plain import ask, connected, deals, token
+from tests.feeds.simulator.plain import MNQ, START, after, ask, connected, deals, token
 
-START = 1_767_623_400 * SECOND
-MNQ = "CON.F.US.MNQ.H26"
 PATHS = {
     "login": "/api/Auth/loginKey", "validate": "/api/Auth/validate", "accounts": "/api/Account/search",
     "contracts": "/api/Contract/available", "history": "/api/History/retrieveBars", "negotiate": "/hubs/market/negotiate",
     "upgrade": "/hubs/market",
 }  # fmt: skip
-
-
-@pytest.fixture
-def clock() -> VirtualClock:
-    return VirtualClock(START)
-
-
-@pytest.fixture
-def simulator(clock: VirtualClock) -> Iterator[Simulator]:
-    simulator = Simulator(("MNQ", "ES"), rate=0, clock=clock)
-    simulator.start()
-    yield simulator
-    simulator.stop()
-    assert clock.next_due is None
-
-
-def after(clock: VirtualClock, seconds: float) -> None:
-    clock.advance_to(clock.now + round(seconds * SECOND))
 
 
 DAY = {"startTime": "2026-01-05T00:00:00Z", "endTime": "2026-01-06T00:00:00Z"}

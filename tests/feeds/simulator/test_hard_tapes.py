@@ -12,10 +12,7 @@ import pytest
 from rxfeed.clock import VirtualClock
 from rxfeed.feeds.simulator import Simulator, Trade
 from rxfeed.times import SECOND
-from tests.feeds.simulator.plain import Ear, ask, connected, deals
-
-START = 1_767_623_400 * SECOND
-MNQ = "CON.F.US.MNQ.H26"
+from tests.feeds.simulator.plain import MNQ, START, Ear, after, ask, connected, deals
 
 
 def made(clock: VirtualClock, **more: Any) -> Simulator:
@@ -30,10 +27,6 @@ def clock() -> Iterator[VirtualClock]:
     yield clock
     clock.advance_to(clock.now + 100 * SECOND)
     assert clock.next_due is None
-
-
-def after(clock: VirtualClock, seconds: float) -> None:
-    clock.advance_to(clock.now + round(seconds * SECOND))
 
 
 def listener(simulator: Simulator, *, subscribed: bool = True) -> tuple[Any, Ear]:

@@ -18,9 +18,7 @@ from rxfeed.feeds.simulator.stamps import Stamps, instant
 from rxfeed.feeds.synthetic import synthetic
 from rxfeed.model import Tick
 from rxfeed.times import SECOND, iso
-from tests.feeds.simulator.plain import Ear, Tally, ask, connected, deals
-
-START = 1_767_623_400 * SECOND
+from tests.feeds.simulator.plain import START, Ear, Tally, ask, connected, deals
 
 
 def simulated(

@@ -15,16 +15,10 @@ from rxfeed.feeds.simulator.http import Answer, Request
 from rxfeed.feeds.simulator.line import Timing
 from rxfeed.feeds.simulator.modes import Sessions
 from rxfeed.times import SECOND
-from tests.feeds.simulator.plain import HELLO, Ear
+from tests.feeds.simulator.plain import HELLO, Ear, after
 
-START = 1_767_623_400 * SECOND
 USERS = {"ann": "1", "ben": "2"}
 LOGOUT = [(1, "GatewayLogout"), (7, None)]
-
-
-@pytest.fixture
-def clock() -> VirtualClock:
-    return VirtualClock(START)
 
 
 @pytest.fixture
@@ -35,10 +29,6 @@ def simulator(clock: VirtualClock) -> Iterator[Simulator]:
     yield simulator
     simulator.stop()
     assert clock.next_due is None
-
-
-def after(clock: VirtualClock, seconds: float) -> None:
-    clock.advance_to(clock.now + round(seconds * SECOND))
 
 
 def post(simulator: Simulator, endpoint: str, token: str | None = None, **body: Any) -> Answer:

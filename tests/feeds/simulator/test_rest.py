@@ -11,15 +11,7 @@ from rxfeed.clock import VirtualClock
 from rxfeed.feeds.simulator import Simulator
 from rxfeed.feeds.simulator.http import Answer, Request
 from rxfeed.times import SECOND
-from tests.feeds.simulator.plain import connected, token
-
-START = 1_767_623_400 * SECOND
-MNQ = "CON.F.US.MNQ.H26"
-
-
-@pytest.fixture
-def clock() -> VirtualClock:
-    return VirtualClock(START)
+from tests.feeds.simulator.plain import MNQ, START, connected, token
 
 
 @pytest.fixture

@@ -19,15 +19,7 @@ from rxfeed.feeds.simulator.http import Request
 from rxfeed.feeds.simulator.ledger import Ledger
 from rxfeed.feeds.simulator.records import Deals
 from rxfeed.times import SECOND
-from tests.feeds.simulator.plain import Ear, ask, connected, deals
-
-START = 1_767_623_400 * SECOND
-MNQ = "CON.F.US.MNQ.H26"
-
-
-@pytest.fixture
-def clock() -> VirtualClock:
-    return VirtualClock(START)
+from tests.feeds.simulator.plain import MNQ, START, Ear, after, ask, connected, deals
 
 
 @pytest.fixture
@@ -36,10 +28,6 @@ def simulator(clock: VirtualClock) -> Iterator[Simulator]:
     simulator.start()
     yield simulator
     simulator.stop()
-
-
-def after(clock: VirtualClock, seconds: float) -> None:
-    clock.advance_to(clock.now + round(seconds * SECOND))
 
 
 def listener(simulator: Simulator) -> tuple[Any, Ear]:
