@@ -138,7 +138,7 @@ class Gate(Called, ABC, Generic[K, Told]):
                     good, failed = passing(left)
                     done += good
                     if good:
-                        give(ticks if good == len(ticks) else ticks[first:done])
+                        turns.emit_run(ticks if good == len(ticks) else ticks[first:done])
                     if failed is not None:
                         turns.fail(failed)
                         return
@@ -152,20 +152,6 @@ class Gate(Called, ABC, Generic[K, Told]):
                 else:
                     turns.keep(*each(ticks[done:]))
                 raise
-
-        def give(ticks: Run) -> None:
-            if not isinstance(observer, RunObserver):
-                turns.emit(ticks)
-                return
-            turns.busy = True
-            try:
-                observer.on_run(ticks)
-            except BaseException:
-                turns.rest()
-                raise
-            turns.busy = False
-            if turns.waiting:
-                turns.go()
 
         def last() -> list[Any]:
             self._finish(kernel)

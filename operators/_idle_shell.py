@@ -135,18 +135,8 @@ def watch(
             return
         if turns.busy:
             turns.take(lambda: ticks)
-        elif not isinstance(observer, RunObserver):
-            turns.emit(ticks)
         else:
-            turns.busy = True
-            try:
-                observer.on_run(ticks)
-            except BaseException:
-                turns.rest()
-                raise
-            turns.busy = False
-            if turns.waiting:
-                turns.go()
+            turns.emit_run(ticks)
 
     def noted(element: Any) -> bool:
         if over:

@@ -12,6 +12,8 @@ from typing import Any, Final
 
 from reactivex import abc
 
+from rxfeed.runs import Run, RunObserver
+
 Act = Callable[[], Iterable[Any]]
 
 _COMPLETED: Final[list[Any]] = []
@@ -48,6 +50,21 @@ class Turns:
         """Emit what was decided already; to be called only when not `busy`."""
         self.waiting.appendleft(lambda: elements)
         self.go()
+
+    def emit_run(self, ticks: Run) -> None:
+        """Emit ticks that come together, at once where the observer takes them so; to be called only when not `busy`."""
+        if not isinstance(self.observer, RunObserver):
+            self.emit(ticks)
+            return
+        self.busy = True
+        try:
+            self.observer.on_run(ticks)
+        except BaseException:
+            self.rest()
+            raise
+        self.busy = False
+        if self.waiting:
+            self.go()
 
     def go(self) -> None:
         """Run what waits."""

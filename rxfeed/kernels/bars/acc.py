@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from rxfeed.model import Bar, Flag, sums
+from rxfeed.model import Bar, Flag, Tick, sums
 from rxfeed.windows import Segment
 
 SHORT, GAP, PARTIAL = int(Flag.SHORT), int(Flag.GAP), int(Flag.PARTIAL)
@@ -71,6 +71,19 @@ def acc_of(bar: Bar) -> Acc:
     a.open, a.high, a.low, a.close, a.volume = bar.open, bar.high, bar.low, bar.close, bar.volume
     a.count, a.buy, a.sell, a.notional, a.first_time, a.first_seq, a.last_time, a.last_seq = known
     a.flags = bar.flags
+    return a
+
+
+def acc_of_tick(t: Tick) -> Acc:
+    a = Acc()
+    price, size, side = t.price, t.size, t.side
+    a.open = a.high = a.low = a.close = price
+    a.volume, a.count, a.notional = size, 1, price * size
+    a.buy = size if side == 1 else 0
+    a.sell = size if side == 2 else 0
+    a.first_time = a.last_time = t.time
+    a.first_seq = a.last_seq = +t.seq  # a seq of a wrong type fails here
+    a.flags = 0
     return a
 
 

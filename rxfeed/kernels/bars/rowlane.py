@@ -10,7 +10,19 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from operator import attrgetter, itemgetter
 
-from rxfeed.kernels.bars.acc import GAP, INHERITED, PARTIAL, Acc, Window, acc_of, bar_of, copy_of, merge_into, window_in
+from rxfeed.kernels.bars.acc import (
+    GAP,
+    INHERITED,
+    PARTIAL,
+    Acc,
+    Window,
+    acc_of,
+    acc_of_tick,
+    bar_of,
+    copy_of,
+    merge_into,
+    window_in,
+)
 from rxfeed.kernels.bars.kept import Kept
 from rxfeed.kernels.bars.mend import Mender
 from rxfeed.kernels.bars.plan import NEVER, Plan, Tally
@@ -164,19 +176,11 @@ class RowLane:
 
     def _slow(self, t: Tick) -> list[Bar]:
         self._enter()
-        price, size, side = t.price, t.size, t.side
+        price = t.price
         if price - price != 0.0:
             self.tally.reject(Reject(t, "finite", f"price must be finite, got {price}"), 1)
             return []
-        part = Acc()
-        part.open = part.high = part.low = part.close = price
-        part.volume, part.count, part.notional = size, 1, price * size
-        part.buy = size if side == 1 else 0
-        part.sell = size if side == 2 else 0
-        part.first_time = part.last_time = t.time
-        part.first_seq = part.last_seq = +t.seq
-        part.flags = 0
-        return self._put(t.symbol, part, t)
+        return self._put(t.symbol, acc_of_tick(t), t)
 
     def partial(self, bar: Bar) -> list[Bar]:
         """Merge a partial bar that lies inside one finest window (the caller has checked)."""

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Final, cast
 
 from rxfeed.errors import PartialRefused
 from rxfeed.frame import Frame
-from rxfeed.kernels.bars.acc import Acc, Window, acc_of, bar_of, merge_into, window_in
+from rxfeed.kernels.bars.acc import Acc, Window, acc_of, acc_of_tick, bar_of, merge_into, window_in
 from rxfeed.kernels.pressure.backlog import Backlog, Block, Others
 from rxfeed.model import Bar, Flag, Tick, sums
 from rxfeed.overflow import Conflate
@@ -237,15 +237,7 @@ class Conflating(Backlog):
             self._merged.append(tick)
             return
         symbol.mark = time
-        part = Acc()
-        part.open = part.high = part.low = part.close = tick.price
-        part.volume, part.count, part.notional = tick.size, 1, tick.price * tick.size
-        part.buy = tick.size if tick.side == 1 else 0
-        part.sell = tick.size if tick.side == 2 else 0
-        part.first_time = part.last_time = time
-        part.first_seq = part.last_seq = tick.seq
-        part.flags = 0
-        symbol.last = _Merged(symbol, window, part, tick)
+        symbol.last = _Merged(symbol, window, acc_of_tick(tick), tick)
         self._merged.append(symbol.last)
 
     def _merge_bar(self, bar: Bar) -> None:
