@@ -48,14 +48,20 @@ def test_the_first_are_written_and_the_rest_counted(lines: list[str]) -> None:
     assert len(lines) == 5
 
 
-def test_what_is_not_written_is_not_put_together() -> None:
+def test_what_is_not_written_is_not_put_together(lines: list[str]) -> None:
+    made: list[str] = []
+
     class Costly:
         def __format__(self, spec: str) -> str:
-            raise AssertionError("put together")
+            made.append("put together")
+            return "costly"
 
     log = RateLimitedLog(VirtualClock(T0), most=1)
-    log.say("x", "fine", level="ERROR")
-    log.say("x", "{}", Costly())
+    for _ in range(3):
+        log.say("x", "{}", Costly())
+    assert [line.split()[-1] for line in lines] == ["costly"]
+    assert made == ["put together"]
+    assert log.stats == (3, 1, 2)
 
 
 class SetBack(VirtualClock):

@@ -6,6 +6,7 @@ import asyncio
 
 import aiohttp
 import pytest
+from aiohttp.client_proto import ResponseHandler
 
 from rxfeed.testing import Simulation, simulate
 from tests.testing.test_network import served
@@ -50,15 +51,29 @@ def test_an_hour_in_which_nobody_gets_through(fault: str, error: str) -> None:
     simulate(main)
 
 
-def test_an_hour_of_a_split_connection() -> None:
-    async def main(simulation: Simulation) -> None:
-        async with served(simulation) as session, session.ws_connect(URL) as socket:
-            simulation.network.split("one.test", 3)
-            while simulation.loop.time() < 3_600:
-                await echoed(socket)
-                await asyncio.sleep(10)
+def test_an_hour_of_a_split_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    received = ResponseHandler.data_received
 
-    simulate(main)
+    def noting(self: ResponseHandler, data: bytes) -> None:
+        sizes.append(len(data))
+        received(self, data)
+
+    monkeypatch.setattr(ResponseHandler, "data_received", noting)
+
+    async def main(simulation: Simulation) -> int:
+        async with served(simulation) as session, session.ws_connect(URL) as socket:
+            simulation.network.split("one.test", 1)
+            sizes.clear()
+            texts = 0
+            while simulation.loop.time() < 3_600:
+                assert await echoed(socket) == 0
+                texts += 1
+                await asyncio.sleep(10)
+            assert sizes == [1] * 3 * texts  # two bytes of header, and the text
+            return texts
+
+    assert simulate(main) == 360
 
 
 def test_each_new_connection_lags_by_a_time_of_its_own_until_it_is_healed() -> None:
