@@ -285,6 +285,28 @@ def test_while_nothing_is_read_it_is_not_stale_and_asks_for_nothing_and_that_tim
     assert asked == ["probe", "resubscribe"]
 
 
+@pytest.mark.parametrize("ends", ["a trade", "a connection"])
+def test_a_time_without_reading_that_is_over_is_taken_from_no_later_silence(ends: str) -> None:
+    wire = Wire(connected=True)
+    feed = Feed(wire=lambda: wire)
+    feed.run(10)
+    feed.trades = False
+    wire = Wire(connected=True, reading=False)
+    feed.run(300)
+    wire = Wire(connected=True)
+    if ends == "a trade":
+        feed.trades = True
+        feed.run(5)
+        feed.trades = False
+    else:
+        wire = Wire(connected=False)
+        feed.run(5)
+        wire = Wire(connected=True)
+        feed.run(1)
+    assert feed.run(60) == "live"
+    assert feed.run(1) == "stale"
+
+
 def test_a_market_that_opens_while_nothing_is_read_begins_to_count_when_it_is() -> None:
     opens = 1_767_654_000 * SECOND  # 2026-01-05, 17:00 in Chicago
     clock = VirtualClock(opens - 1_000 * SECOND)

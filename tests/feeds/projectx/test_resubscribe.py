@@ -165,11 +165,30 @@ def test_where_the_hub_refuses_or_does_not_answer_there_is_a_new_connection(faul
         assert lost.text.startswith("market: no trade for 90 s, and ")
         gaps = [event.gap for event in of(events.items, Gapped)]
         assert [(gap.cause, gap.ongoing) for gap in gaps] == [("resubscribed", True), ("resubscribed", False)]
+        assert any(tick.time == gaps[1].end for tick in heard.items), "it ends with a trade"
         count = len(heard.items)
         await asyncio.sleep(5)
         assert len(heard.items) > count
 
     live(use, gateway=AGAIN, rate=20)
+
+
+def test_what_is_subscribed_to_just_then_is_left_alone() -> None:
+    async def use(world: World) -> None:
+        Heard(world.gateway.trades("MNQ"))
+        Heard(world.gateway.trades("MES")).dispose()
+        await asyncio.sleep(10)
+        world.network.latency = 0.5
+        new = Heard(world.gateway.quotes("MNQ"))
+        await asyncio.sleep(2.7)
+        assert asked(world)[-1] == ("SubscribeContractQuotes", world.id("MNQ"))
+        assert new.items == []
+        world.gateway.request("resubscribe", "to see")
+        await asyncio.sleep(10)
+        assert sum(target.endswith("ContractQuotes") for target, _ in asked(world)) == 1
+        assert len(new.items) == 1
+
+    live(use, gateway=AGAIN, rate=0)
 
 
 def test_a_connection_that_ends_meanwhile_is_lost_for_its_own_reason() -> None:
