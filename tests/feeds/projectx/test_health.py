@@ -12,6 +12,7 @@ from rxfeed.events import Connected, Lost
 from rxfeed.feeds.projectx.health import health_of, passing, watched, wire_of
 from rxfeed.feeds.reconnecting import Reconnect
 from rxfeed.health import Health, Limits, Report
+from rxfeed.valve import Valve
 from tests.feeds.projectx.world import Heard, World, live
 
 AGAIN = {"reconnect": Reconnect()}
@@ -206,3 +207,32 @@ def test_a_gateways_figures_can_be_read_when_no_loop_runs_any_more() -> None:
 
     world = live(use, gateway=AGAIN, rate=20)
     assert (world.gateway.stats.token_age, world.gateway.stats.token_left) == (None, None)
+
+
+def test_while_a_consumer_is_full_nothing_is_stale_nothing_is_asked_for_and_nothing_is_lost() -> None:
+    valve = Valve()
+
+    async def use(world: World) -> None:
+        with watched(world.gateway, clock=world.clock) as health:
+            feed = Watched(world, health)
+            idle = Heard(
+                feed.world.gateway.trades("MNQ").pipe(ops.timeout_idle(between="30s", valve=valve, scheduler=world.clock))
+            )
+            await asyncio.sleep(20)
+            valve.hold(use)
+            await asyncio.sleep(60)
+            world.gateway.request("probe", "is it alive?")  # its answer waits in the socket
+            await asyncio.sleep(60)
+            assert str(health.now()) == "degraded: not reading: a consumer is full"
+            assert health.remedies == (0, 0, 0)
+            valve.release(use)
+            await asyncio.sleep(60)
+            assert str(health.now()) == "live"
+            assert "stale" not in feed.states
+            assert (idle.error, idle.items) == (None, feed.trades.items)
+            assert world.gateway.stats.market.connections == 1
+            count = len(feed.trades.items)
+            assert [tick.seq for tick in feed.trades.items] == list(range(1, count + 1))
+            assert count > 20 * 150 / 2
+
+    live(use, gateway={**AGAIN, "valve": valve}, rate=20)
