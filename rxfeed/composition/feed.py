@@ -300,9 +300,9 @@ class Feed:
         said = [repr(stage) for stage in stages if type(stage).__module__.startswith(ops.__name__)]
         mending = "; gaps are mended from history" if history is not None else ""
         behind = "each consumer behind a boundary of his own" if features.backpressure else "consumers, called directly"
-        stages = (*origin.stages, *said, f"{self._made!r}{mending}", behind)
+        told = (*origin.stages, *said, f"{self._made!r}{mending}", behind)
         # All have the feed's clock, and it stands in none of the lines.
-        self.stages = tuple(stage.replace(f", scheduler={clock.scheduler!r}", "") for stage in stages)
+        self.stages = tuple(stage.replace(f", scheduler={clock.scheduler!r}", "") for stage in told)
 
     def _capacity(self, name: str, default: int) -> CapacityLike:
         if self.limits is None:

@@ -78,8 +78,9 @@ class Probe:
             stalls, late = sorted(self.stalls[phase]), sorted(self.late[phase])
             if not stalls or not late:
                 continue
+            rare = stalls[int(0.999 * len(stalls))]
             print(
-                f"{phase:>6}: loop late by at most {stalls[-1] * 1e3:.1f} ms (99.9 %: {stalls[int(0.999 * len(stalls))] * 1e3:.1f}); "
+                f"{phase:>6}: loop late by at most {stalls[-1] * 1e3:.1f} ms (99.9 %: {rare * 1e3:.1f}); "
                 f"bars of others after their end: half {late[len(late) // 2] * 1e3:.0f} ms, at most {late[-1] * 1e3:.0f} ms; "
                 f"memory {self.memory.get(phase, 0) >> 20} MiB",
                 file=sys.stderr,
