@@ -15,8 +15,9 @@ from rxfeed.rules import DEFAULT, Rule
 from rxfeed.settings import Settings
 from rxfeed.windows import Windows
 
-from .feed import Feed, FeedStats, Stage
+from .feed import Feed, FeedStats
 from .origin import History, Market
+from .stages import Stage
 
 __all__ = ["Feed", "FeedStats", "History", "Market", "pipeline"]
 

@@ -21,23 +21,30 @@ MOST: Final = 4_096
 
 
 class Carried:
-    """Gaps that wait until what had come before them has left a boundary.
+    """Gaps that wait until what had come before them has left a boundary; without one, each is told at once.
 
     Args:
-        stats: the boundary's.
         tell: hears each gap in its place.
     """
 
-    def __init__(self, stats: Callable[[], PressureStats], tell: Callable[[Gap], None]) -> None:
-        self._stats, self._tell = stats, tell
+    def __init__(self, tell: Callable[[Gap], None]) -> None:
+        self._tell = tell
+        self._stats: Callable[[], PressureStats] | None = None
         self._waiting: deque[tuple[int, Gap]] = deque()
         self._out = 0
 
     def __len__(self) -> int:
         return len(self._waiting)
 
+    def wait_at(self, stats: Callable[[], PressureStats]) -> None:
+        """Say which boundary it is, by its counts."""
+        self._stats = stats
+
     def put(self, gap: Gap) -> None:
         """Take a gap: it is told when all that has been received by now has left."""
+        if self._stats is None:
+            self._tell(gap)
+            return
         self._waiting.append((self._stats().received, gap))
         self._due()
         if len(self._waiting) > MOST:
@@ -77,7 +84,7 @@ class Carried:
 
     def _left(self) -> int:
         """How much has left the boundary: handed on, or dropped."""
-        return self._out + self._stats().dropped
+        return self._out if self._stats is None else self._out + self._stats().dropped
 
     def _due(self) -> None:
         if self._waiting:

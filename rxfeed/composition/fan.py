@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Generic, TypeVar
+import asyncio
+from typing import Any, Final, Generic, TypeVar
 
 from reactivex import abc
 from reactivex.disposable import Disposable
@@ -24,6 +25,8 @@ class Fan(Generic[T]):
         self._name = name
         self._takers: dict[object, tuple[abc.ObserverBase[Any], Any]] = {}
         self._over = False
+        self.ended: Final = asyncio.Event()
+        """Whether it has ended, to be waited for."""
         self._error: Exception | None = None
         self.into = RunObserver(self._next, self._run, self._end, self._end)
         """What is to be subscribed with."""
@@ -73,6 +76,7 @@ class Fan(Generic[T]):
 
     def _end(self, error: Exception | None = None) -> None:
         self._over, self._error = True, error
+        self.ended.set()
         takers, self._takers = self._takers, {}
         for observer, _ in takers.values():
             try:

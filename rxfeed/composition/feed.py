@@ -7,27 +7,24 @@ source ── idle? ── boundary ── meter ── health ── validate �
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
-from functools import partial
+from contextlib import AsyncExitStack, suppress
 from random import Random
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 
 from reactivex import Observable, Subject, abc
-from reactivex import operators as rx
-from reactivex.disposable import CompositeDisposable, Disposable
+from reactivex.disposable import CompositeDisposable
 
-from rxfeed import operators as ops
 from rxfeed.breaker import Breaker
 from rxfeed.clock import Clock
-from rxfeed.events import Disagreed, Event, Gapped
-from rxfeed.feeds.backfill import Backfill
+from rxfeed.events import Disagreed, Event
 from rxfeed.feeds.healthserver import serve_health
 from rxfeed.feeds.memory import ProcessMemory
 from rxfeed.feeds.projectx import Contract
-from rxfeed.feeds.projectx.health import health_of, passing
+from rxfeed.feeds.projectx.health import health_of
 from rxfeed.health import Health
 from rxfeed.instrument import Instruments, by_symbol
 from rxfeed.kernels.bars.kernel import BarsStats
@@ -38,19 +35,19 @@ from rxfeed.listeners import Listeners
 from rxfeed.logs import RateLimitedLog
 from rxfeed.memory import MemoryProbe
 from rxfeed.model import Bar, Gap, Reject, Tick
-from rxfeed.overflow import Overflowing, block
+from rxfeed.overflow import Overflowing
 from rxfeed.rules import Rule
-from rxfeed.runs import RunObservable
 from rxfeed.settings import Settings
-from rxfeed.times import NANOSECONDS, SECOND, nanoseconds
-from rxfeed.windows import MOST_TIMEFRAMES, Windows
+from rxfeed.windows import Windows
 
 from .carried import Carried
+from .consumers import Consumers
 from .fan import Fan
 from .origin import History, Market, Origin, Parts, of_market, of_observable
+from .stages import Given, Stage, Stages
 
-Stage = Callable[[Observable[Tick]], Observable[Tick]]
-_MINUTE: Final = NANOSECONDS["m"]
+_PATIENCE: Final = 5.0
+"""Seconds that what waits behind the source may take to get into bars, when a feed is closed."""
 
 
 class FeedStats(NamedTuple):
@@ -91,16 +88,10 @@ class Feed:
         self._stack = AsyncExitStack()
         self._subscription: abc.DisposableBase | None = None
         self._opened = self._closed = False
-        self._gaps: Subject[Gap] = Subject()
-        self._carried: Carried | None = None
         self._ticks: Fan[Tick] = Fan("ticks")
         self._bars: Fan[Bar] = Fan("bars")
-        self._consumers: dict[str, Any] = {}
-        self._count = self._departed = 0
-        self._meters: dict[str, Any] = {}
-        self._front: Any = None
-        self._checked: Any = None
-        self._made: Any = None
+        self._stages: Stages | None = None
+        self._consumers: Consumers | None = None
         self.breaker: Breaker | None = None
         """Who says whether the source may be tried again; None where that is switched off, or before it is opened."""
         self.health: Health | None = None
@@ -111,8 +102,6 @@ class Feed:
         """What capacities follow; None where that is switched off, or before it is opened."""
         self.contracts: tuple[Contract, ...] = ()
         """Of a gateway."""
-        self.stages: tuple[str, ...] = ()
-        """What it is made of, in order, in words; `print(feed)` shows them."""
 
     def __repr__(self) -> str:
         return f"Feed({self._source!r})" if not isinstance(self._source, Observable) else "Feed(Observable)"
@@ -136,7 +125,7 @@ class Feed:
         """Bars from the subscription on, each subscriber behind a boundary of his own: who is slow gets of each bar the newest
         snapshot, and costs the others nothing.
         """
-        return self._consumer(self._bars, "newest", "bars")
+        return self._there[1].of(self._bars, "newest", "bars")
 
     def ticks(
         self, overflow: Overflowing = "error", *, gaps: abc.ObserverBase[Gap] | Callable[[Gap], None] | None = None
@@ -148,7 +137,7 @@ class Feed:
                 partial bars come among the ticks, of which `ops.bars(feed.windows)` makes exact ones.
             gaps: hears what was dropped, if the policy drops.
         """
-        return self._consumer(self._ticks, overflow, "ticks", gaps)
+        return self._there[1].of(self._ticks, overflow, "ticks", gaps)
 
     @property
     def events(self) -> Observable[Event]:
@@ -158,26 +147,36 @@ class Feed:
         return self._news.observable
 
     @property
+    def stages(self) -> tuple[str, ...]:
+        """What it is made of, in order, in words; `print(feed)` shows them. None before it is opened."""
+        return () if self._stages is None else self._stages.said
+
+    @property
     def stats(self) -> FeedStats:
         """The counts at this moment."""
-        checked = self._checked.stats if self._checked is not None else None
-        bars: BarsStats = self._made.stats
-        taken = bars.received
+        stages, consumers = self._there
+        checked, bars = stages.checked and stages.checked.stats, stages.made.stats
         return FeedStats(
-            self._front.stats if self._front is not None else None,
-            taken if checked is None else checked.emitted, 0 if checked is None else checked.rejected,
-            0 if checked is None else checked.pending, bars,
-            {name: boundary.stats for name, boundary in self._consumers.items()}, self._departed,
-            {name: meter.stats for name, meter in self._meters.items()},
+            stages.front and stages.front.stats,
+            bars.received if checked is None else checked.emitted, 0 if checked is None else checked.rejected,
+            0 if checked is None else checked.pending, bars, consumers.stats, consumers.departed,
+            {name: meter.stats for name, meter in stages.meters.items()},
         )  # fmt: skip
 
     @property
     def rejected(self) -> dict[str, int]:
         """Ticks that were rejected, by rule; of `bars` itself too."""
-        found = Counter[str](self._made.rejected)
-        if self._checked is not None:
-            found.update(self._checked.stats.by_rule)
+        stages, _ = self._there
+        found = Counter[str](stages.made.rejected)
+        if stages.checked is not None:
+            found.update(stages.checked.stats.by_rule)
         return dict(sorted(found.items()))
+
+    @property
+    def _there(self) -> tuple[Stages, Consumers]:
+        if self._stages is None or self._consumers is None:
+            raise RuntimeError("open the feed first: async with rxfeed.pipeline(...) as feed")
+        return self._stages, self._consumers
 
     # --- its life
 
@@ -201,25 +200,35 @@ class Feed:
             raise
 
     async def _open(self) -> None:
-        settings, stack = self.settings, self._stack
-        breaker = _breaker(settings, self._clock, self._random) if settings.features.breaker else None
-        parts = Parts(settings, self._clock, self._random, self._tell, self._gap, breaker)
+        settings, features, clock, stack = self.settings, self.settings.features, self._clock, self._stack
+        breaker = None
+        if features.breaker:
+            breaker = Breaker("source", **settings.breaker.model_dump(), clock=clock, random=self._random)
+        gaps: Subject[Gap] = Subject()
+        stack.callback(gaps.on_completed)
+        carried = Carried(gaps.on_next)
+        parts = Parts(settings, clock, self._random, self._news.tell, carried.put, breaker)
         if isinstance(self._source, Observable):
             origin = of_observable(self._source, self._history, parts)
         else:
             origin = await of_market(self._source, parts)
         stack.callback(origin.told.dispose)
-        self.breaker = origin.breaker
-        if self.breaker is not None and origin.gateway is None:
-            stack.callback(self.breaker.listen(self._tell))
-        self.contracts = origin.contracts
-        if settings.features.limits:
+        self.breaker, self.contracts = origin.breaker, origin.contracts
+        if self.breaker is not None and origin.gateway is None:  # which tells of it itself
+            stack.callback(self.breaker.listen(self._news.tell))
+        if features.limits:
             probe = ProcessMemory() if self._memory is None else self._memory
-            limits = DynamicLimits(probe, clock=self._clock, target=settings.memory.target, on_change=self._tell)
+            limits = DynamicLimits(probe, clock=clock, target=settings.memory.target, on_change=self._news.tell)
             self.limits = stack.enter_context(limits)
-        if settings.features.health:
+        if features.health:
             await self._watch(origin)
-        self._compose(origin)
+        given = Given(
+            settings, self.windows, self._rules, self._given, self._tap, clock, self.health,
+            self._capacity("source", settings.capacities.source), self._news.tell, self._refused, self._disagreed,
+        )  # fmt: skip
+        self._stages = Stages(origin, given, gaps, carried)
+        capacity = self._capacity("consumer", settings.capacities.consumer) if features.backpressure else None
+        self._consumers = Consumers(capacity, clock, self._news.tell, self._start)
 
     async def _watch(self, origin: Origin) -> None:
         if origin.gateway is None:
@@ -233,148 +242,45 @@ class Feed:
             self.health_address = await self._stack.enter_async_context(served)
 
     async def close(self) -> None:
-        """End all streams, and let go of the source. May be called again."""
+        """Let go of the source, hand on what was under way, and end all streams. May be called again.
+
+        Bars that are open come out PARTIAL, as at any end. Consumers get what waits for them in the loop's next turns.
+        """
         if self._closed:
             return
         self._closed = True
-        if self._subscription is not None:
+        if self._stages is not None and self._subscription is not None:
+            self._stages.ending.end()
+            await self._handed_on()
             self._subscription.dispose()
-        await self._stack.aclose()
         self._bars.complete()
         self._ticks.complete()
-        self._gaps.on_completed()
+        await self._stack.aclose()
         self._log.close()
         self._news.end()
 
-    # --- what it is made of
-
-    def _compose(self, origin: Origin) -> None:
-        """Make the stages; nothing is subscribed to yet."""
-        settings, features, clock = self.settings, self.settings.features, self._clock
-        instruments = origin.instruments | self._given
-        length = None if settings.backfill is None else nanoseconds(settings.backfill)
-        history = origin.history if features.repair and (length is not None or _mendable(self.windows)) else None
-        if length is not None and history is None:
-            raise ValueError("backfill needs a history and features.repair, and one of them is missing")
-        stages: list[Any] = []
-        if features.backpressure:
-            full: Any = "drop_oldest" if origin.valve is None else block(origin.valve, then="drop_oldest")
-            front: Any = _boundary(
-                self._capacity("source", settings.capacities.source), full, name="source", alert=self._tell,
-                gaps=self._dropped, scheduler=clock.scheduler,
-            )  # fmt: skip
-            self._front = front
-            self._carried = Carried(lambda: front.stats, self._gaps.on_next)
-            stages += [front, self._carried]
-        if features.meters:
-            stages.append(self._meter("ticks"))
-        if self._tap is not None:
-            stages.append(self._tap)
-        if self.health is not None:
-            stages.append(passing(self.health))
-        if features.validation:
-            self._checked = ops.validate(*self._rules, instruments=instruments, rejects=self._refused)
-            stages.append(self._checked)
-        before = None
-        if length is not None:
-            before = Backfill([contract.symbol for contract in origin.contracts], length, clock, self._gaps.on_next)
-            stages.append(before)
-        inner, repairs = self.windows, None
-        if history is not None:
-            inner = _with_minutes(self.windows)
-            repair = ops.repair(
-                history, inner, instruments=instruments, longest=max(nanoseconds("1d"), 2 * (length or 0)) / SECOND,
-                scheduler=clock.scheduler, events=partial(self._mended, before),
-            )  # fmt: skip
-            repairs = self._gaps.pipe(repair)
-        self._made = ops.bars(
-            inner, lateness=settings.lateness, horizon=settings.horizon, grace=settings.grace, updates=settings.updates,
-            fill="previous" if settings.fill else None, instruments=instruments, rejects=self._reject,
-            gaps=self._gaps, repairs=repairs, scheduler=clock.scheduler,
-        )  # fmt: skip
-        ticks: Observable[Any] = origin.ticks
-        for stage in stages:
-            ticks = stage(ticks)
-        self._input = ticks
-        self._hides = inner is not self.windows
-        said = [repr(stage) for stage in stages if type(stage).__module__.startswith(ops.__name__)]
-        mending = "; gaps are mended from history" if history is not None else ""
-        behind = "each consumer behind a boundary of his own" if features.backpressure else "consumers, called directly"
-        told = (*origin.stages, *said, f"{self._made!r}{mending}", behind)
-        # All have the feed's clock, and it stands in none of the lines.
-        self.stages = tuple(stage.replace(f", scheduler={clock.scheduler!r}", "") for stage in told)
+    async def _handed_on(self) -> None:
+        """Wait until what waits behind the source is in bars, but not for ever."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_PATIENCE):
+                await self._ticks.ended.wait()
+                await self._bars.ended.wait()
 
     def _capacity(self, name: str, default: int) -> CapacityLike:
         if self.limits is None:
             return default
         return self.limits.capacity(name, default=default, least=min(default, self.settings.capacities.least))
 
-    def _meter(self, name: str) -> Any:
-        meter = self._meters[name] = ops.meter(name, scheduler=self._clock.scheduler)
-        return meter
-
     def _start(self) -> None:
-        """Subscribe to the source: bars are there first, then the ticks that they are made of."""
+        """Subscribe to the source, when the first has come: bars are there first, then the ticks that they are made of."""
+        if self._subscription is not None or self._closed or self._stages is None:
+            return
         scheduler = self._clock.scheduler
-        bars: Observable[Any] = self._made(self._ticks.out)
-        if self._hides:
-            names = {timeframe.name for timeframe in self.windows.timeframes}
-            bars = bars.pipe(rx.filter(lambda bar: bar.timeframe in names))
-        if self.settings.features.meters:
-            bars = self._meter("bars")(bars)
         self._subscription = running = CompositeDisposable()
-        running.add(self._bars.into.to(bars, scheduler))
-        running.add(self._ticks.into.to(self._input, scheduler))
-
-    def _consumer(self, fan: Fan[Any], overflow: Overflowing, what: str, gaps: Any = None) -> Observable[Any]:
-        if not self.stages:
-            raise RuntimeError("open the feed first: async with rxfeed.pipeline(...) as feed")
-        if not self.settings.features.backpressure:
-            return RunObservable(lambda observer, _=None: self._joined(fan, observer))
-        self._count += 1
-        name = f"{what} {self._count}"
-        policy: Any = overflow
-        boundary = _boundary(
-            self._capacity("consumer", self.settings.capacities.consumer), policy, name=name, alert=self._tell, gaps=gaps,
-            scheduler=self._clock.scheduler,
-        )  # fmt: skip
-        return boundary(RunObservable(lambda observer, _=None: self._joined(fan, observer, name, boundary)))
-
-    def _joined(self, fan: Fan[Any], observer: Any, name: str = "", boundary: Any = None) -> abc.DisposableBase:
-        place = fan.join(observer)
-        if boundary is not None:
-            self._consumers[name] = boundary
-
-        def leave() -> None:
-            place.dispose()
-            if self._consumers.pop(name, None) is not None:
-                self._departed += 1
-
-        if self._subscription is None and not self._closed:
-            self._start()
-        return Disposable(leave)
+        running.add(self._bars.into.to(self._stages.bars(self._ticks.out), scheduler))
+        running.add(self._ticks.into.to(self._stages.ticks, scheduler))
 
     # --- what it hears
-
-    def _tell(self, event: Event) -> None:
-        self._news.tell(event)
-
-    def _gap(self, gap: Gap) -> None:
-        """Take a gap of the source, which waits where its ticks do."""
-        if self._carried is None:
-            self._gaps.on_next(gap)
-        else:
-            self._carried.put(gap)
-
-    def _dropped(self, gap: Gap) -> None:
-        """Take a gap of our own making: ticks that had to go at the boundary behind the source."""
-        self._tell(Gapped(time=self._clock.now, gap=gap))
-        self._gaps.on_next(gap)
-
-    def _mended(self, before: Backfill | None, event: Event) -> None:
-        if before is not None:
-            before.heard(event)
-        self._tell(event)
 
     def _refused(self, reject: Reject) -> None:
         if self.health is not None:
@@ -382,32 +288,8 @@ class Feed:
         if self._rejects is not None:
             self._rejects(reject)
 
-    def _reject(self, reject: Reject) -> None:
-        """Take what `bars` refuses: a tick, or a bar of history that says something else."""
-        if not isinstance(reject.element, Bar):
-            self._refused(reject)
-            return
-        event = Disagreed(time=self._clock.now, bar=reject.element, text=reject.reason)
-        self._tell(event)
-        self._log.say(f"what history says of {reject.element.symbol}", "{}", event)
-
-
-_boundary: Final[Callable[..., Any]] = ops.backpressure  # which policy it is, only settings know
-
-
-def _breaker(settings: Settings, clock: Clock, random: Random) -> Breaker:
-    return Breaker("source", **settings.breaker.model_dump(), clock=clock, random=random)
-
-
-def _mendable(windows: Windows) -> bool:
-    """Whether history can tell of any of them: it knows no parts of seconds."""
-    return any(level.timeframe.step % SECOND == 0 for level in windows.levels)
-
-
-def _with_minutes(windows: Windows) -> Windows:
-    """Return windows with minutes below, so that an hour or a day need not be over before history can tell of it."""
-    finest = windows.levels[0].timeframe
-    few = finest.step == 0 or (finest.step > _MINUTE and finest.step % _MINUTE == 0)
-    if not few or len(windows.timeframes) == MOST_TIMEFRAMES:
-        return windows
-    return Windows("1m", *windows.timeframes, session=windows.session, anchor=windows.anchor)
+    def _disagreed(self, reject: Reject) -> None:
+        bar: Any = reject.element
+        event = Disagreed(time=self._clock.now, bar=bar, text=reject.reason)
+        self._news.tell(event)
+        self._log.say(f"what history says of {bar.symbol}", "{}", event)

@@ -20,7 +20,8 @@ class Place:
         self.source: Fan[Any] = Fan("ticks")
         self.out: list[Any] = []
         boundary = ops.backpressure(1_000, "drop_oldest")
-        self.carried = Carried(lambda: boundary.stats, self.out.append)
+        self.carried = Carried(self.out.append)
+        self.carried.wait_at(lambda: boundary.stats)
         into = RunObserver(self.out.append, self.out.extend, self.out.append, lambda: None)
         into.to(self.carried(boundary(self.source.out)), None)
 

@@ -399,6 +399,23 @@ def test_nothing_is_connected_before_somebody_listens_and_nothing_after_it_is_cl
     play(main)
 
 
+def test_what_was_under_way_comes_out_when_it_is_closed() -> None:
+    async def main(place: Place) -> None:
+        place.listen()
+        await place.wire.play(2.1)
+        for n in range(100):
+            place.wire.give(200.0 + n)
+        await place.feed.close()
+        await asyncio.sleep(0.1)
+        [last] = [bar for bar in place.bars if bar.timeframe == "1s" and bar.start == at(2)]
+        assert last.flags & Flag.PARTIAL
+        assert (last.count, last.high) == (101, 299.0)
+        assert place.wire.now is not None
+        assert place.wire.now.observers == []
+
+    play(main)
+
+
 def test_how_it_is_used_wrongly_is_said() -> None:
     async def main(simulation: Simulation) -> None:
         place = Place(simulation)
