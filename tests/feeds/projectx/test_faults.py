@@ -130,7 +130,7 @@ BEFORE: dict[str, Refusal | None] = {
 }
 
 
-LONG = {"slow=5s": 40, "hang:market": 60, "black-hole:market=60s": 80}
+LONG = {"slow=5s": 40, "malformed=25": 65, "hang:market": 60, "black-hole:market=60s": 80}
 """Seconds that a test must wait."""
 
 
@@ -216,7 +216,7 @@ def test_a_fault_of_an_open_connection(fault: str) -> None:
             first = Heard(world.gateway.trades("MNQ"))
             await asyncio.sleep(5)
             world.simulator.fault(fault)
-            await asyncio.sleep(40)
+            await asyncio.sleep(LONG.get(fault, 40))
             ticks: list[Tick] = list(first.items)
             if isinstance(expected, Passes):
                 assert first.error is None
