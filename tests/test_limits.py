@@ -185,6 +185,14 @@ class TestFailing:
         assert str(machine.events[1]) == ("limits stay as they are, since memory cannot be looked at: PermissionError: not you")
         assert machine.limits.stats.failures == 101
 
+    def test_a_look_that_finds_nothing_is_no_calm(self) -> None:
+        machine = started()
+        machine.run(0.9, *[0.0] * 5)
+        machine.fails = OSError("not now")
+        machine.run(0.0)
+        machine.fails = None
+        assert machine.run(*[0.0] * 11) == [*[5_000] * 10, 10_000]
+
     @pytest.mark.parametrize("found", [None, (1, 2), Memory(-1, None), Memory(1, 0)])
     def test_a_probe_that_returns_nonsense(self, found: Any) -> None:
         events: list[Any] = []

@@ -119,6 +119,37 @@ def test_every_line_is_written_or_told_of(steps: list[tuple[int, str]], most: in
         assert not any(text.endswith("other") for text in texts)
 
 
+def test_each_key_is_told_of_when_its_own_period_is_over(lines: list[str]) -> None:
+    clock = VirtualClock(T0)
+    log = RateLimitedLog(clock, most=1, period="10s")
+    for key in "ab":
+        log.say(key, "line")
+        log.say(key, "line")
+        clock.advance(5 * SECOND)
+    assert [line[-1] for line in lines] == ["e", "e", "a"]
+    clock.advance(5 * SECOND)
+    assert lines[3].endswith("and 1 more like this in 10 s: b")
+    assert clock.next_due is None
+
+
+def test_a_period_that_begins_only_later_is_over(lines: list[str]) -> None:
+    now = T0
+
+    class Standing(VirtualClock):
+        @property
+        def now(self) -> int:
+            return now
+
+    log = RateLimitedLog(Standing(T0), most=1, period="10s")
+    log.say("a", "line")
+    now += 5 * SECOND
+    log.say("b", "line")
+    log.say("b", "line")
+    now -= 2 * SECOND
+    log.say("b", "line")
+    assert [line.split(" ", 2)[2] for line in lines] == ["line", "line", "and 1 more like this in 10 s: b", "line"]
+
+
 def test_too_many_keys_share_one(lines: list[str]) -> None:
     clock = VirtualClock(T0)
     log = RateLimitedLog(clock, most=1, period="10s", keys=2)

@@ -36,6 +36,23 @@ MAR_29 = 1_743_206_400 * SECOND
 """2025-03-29T00:00Z, a Saturday; London turns its clocks forward on Sunday."""
 
 
+class SetBack(VirtualClock):
+    """A clock that is set back by `off`."""
+
+    off = 0
+
+    @property
+    def now(self) -> int:
+        return super().now - self.off
+
+    @property
+    def moved(self) -> int:
+        return self.now + self.off - T0
+
+    def call_at(self, when: int, action: Any) -> Any:
+        return super().call_at(when + self.off, action)
+
+
 class Watched:
     """A source, a clock, and what came of it."""
 
@@ -150,17 +167,14 @@ class TestTime:
         watched = Watched(far, first="1s", session="CME")
         assert watched.clock.next_due is None
 
+    def test_the_source_is_let_go_of_before_the_end_is_told(self) -> None:
+        clock, source, left = VirtualClock(T0), Subject[Any](), list[int]()
+        ops.timeout_idle(first="10s", scheduler=clock)(source).subscribe(on_error=lambda _: left.append(len(source.observers)))
+        assert len(source.observers) == 1
+        clock.advance(10 * SECOND)
+        assert left == [0]
+
     def test_a_clock_that_is_set_back_delays_it_by_one_time_at_most(self) -> None:
-        class SetBack(VirtualClock):
-            off = 0
-
-            @property
-            def now(self) -> int:
-                return super().now - self.off
-
-            def call_at(self, when: int, action: Any) -> Any:
-                return super().call_at(when + self.off, action)
-
         clock, source = SetBack(T0), Subject[Any]()
         got = Recorder().to(ops.timeout_idle(between="10s", scheduler=clock)(source))
         source.on_next(tick())
@@ -169,6 +183,16 @@ class TestTime:
         assert got.error is None
         clock.advance(SECOND)
         assert isinstance(got.error, Stale)
+
+    def test_one_that_is_set_back_after_it_was_told_of(self) -> None:
+        clock, source, told = SetBack(T0), Subject[Any](), list[int]()
+        operator = ops.timeout_idle(between="10s", on_idle=lambda _: told.append(clock.moved), scheduler=clock)
+        operator(source).subscribe()
+        source.on_next(tick())
+        clock.advance(10 * SECOND)
+        clock.off = 15 * SECOND
+        clock.advance(15 * SECOND)
+        assert told == [10 * SECOND, 25 * SECOND]
 
 
 class TestValve:
