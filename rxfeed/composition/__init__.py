@@ -42,7 +42,7 @@ def pipeline(
         source: a `Gateway`, of which the settings name the symbols; or an observable of ticks, that is subscribed to again
             when it fails or falls silent.
         settings: which parts there are, and what they are set to; by default those of the environment.
-        rules: what a tick must be; by default `rules.DEFAULT`.
+        rules: what a tick must be; by default `rules.DEFAULT`. None of them: nothing is checked.
         windows: instead of the settings' timeframes, session and anchor, say with a session that knows holidays.
         instruments: tick sizes and sessions; of a gateway, instead of what it says.
         history: of an observable: what gaps are mended from, an async function as `ops.repair` takes it.

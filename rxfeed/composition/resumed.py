@@ -34,7 +34,7 @@ class Resumed:
 
     def __init__(self, clock: Clock, tell: Callable[[Event], None], *, number: bool = True) -> None:
         self._clock, self._tell, self._number = clock, tell, number
-        self._last: dict[str, tuple[int, int]] = {}  # time and number of the last tick
+        self._last: dict[str, Tick] = {}  # as it was handed on
         self._open: dict[str, Gap] = {}
         self._offset = 0
         self._most = -1  # the highest number of all
@@ -50,9 +50,9 @@ class Resumed:
             self._new = True
             self._failed = 1
             self._tell(Lost(time=now, hub="market", cause=cause, text=brief(error)))
-            for symbol, (time, _) in self._last.items():
+            for symbol, last in self._last.items():
                 if symbol not in self._open:
-                    gap = self._open[symbol] = Gap(symbol, time, ONGOING, cause)
+                    gap = self._open[symbol] = Gap(symbol, last.time, ONGOING, cause)
                     self._tell(Gapped(time=now, gap=gap))
         self._tell(Retrying(time=now, hub="market", attempt=self._failed, wait=seconds, text=brief(error)))
 
@@ -65,7 +65,7 @@ class Resumed:
             def on_run(ticks: Run) -> None:
                 if self._new and ticks:
                     self._connected()
-                run([self._take(tick) for tick in ticks])
+                run(ticks if not self._open and self._rise(ticks) else [self._take(tick) for tick in ticks])
 
             def on_next(element: Any) -> None:
                 if is_frame(element):
@@ -84,11 +84,26 @@ class Resumed:
         self._tell(Connected(time=self._clock.now, hub="market", epoch=self._epoch, attempts=self._failed + 1))
         self._failed = 0
 
+    def _rise(self, ticks: Run) -> bool:
+        """Take ticks whose numbers rise above all that were, as they are; False if they are to be looked at one by one."""
+        if self._offset:
+            return False
+        most, last = self._most, self._last
+        for tick in ticks:
+            if self._number and tick.seq <= most:
+                return False
+            most = tick.seq
+        for tick in ticks:
+            last[tick.symbol] = tick
+        self._most = most
+        self._forget()
+        return True
+
     def _take(self, tick: Tick) -> Tick:
         symbol, number = tick.symbol, tick.seq + self._offset
         if self._number:
             last = self._last.get(symbol)
-            if last is not None and number <= last[1]:
+            if last is not None and number <= last.seq:
                 self._offset += self._most + 1 - number  # above every symbol's, so that each counts on
                 number = self._most + 1
             self._most = max(self._most, number)
@@ -96,10 +111,13 @@ class Resumed:
                 tick = msgspec.structs.replace(tick, seq=number)
         if self._open and symbol in self._open:
             self._closed(symbol, tick.time)
-        self._last[symbol] = tick.time, number
-        if len(self._last) > MOST_SYMBOLS:
-            del self._last[next(iter(self._last))]
+        self._last[symbol] = tick
+        self._forget()
         return tick
+
+    def _forget(self) -> None:
+        while len(self._last) > MOST_SYMBOLS:
+            del self._last[next(iter(self._last))]
 
     def _frame(self, frame: Frame[Tick]) -> Frame[Tick]:
         if not len(frame):
@@ -121,7 +139,7 @@ class Resumed:
         for symbol, first, last, number in ends.iter_rows():
             if symbol in self._open:
                 self._closed(symbol, first)
-            self._last[symbol] = last, number
+            self._last[symbol] = Tick(symbol, last, 0.0, 0, 0, number)
         return frame
 
     def _closed(self, symbol: str, time: int) -> None:

@@ -86,7 +86,7 @@ class Stages:
             stages.append(given.tap)
         if given.health is not None:
             stages.append(passing(given.health))
-        if features.validation:
+        if features.validation and given.rules:
             self.checked = ops.validate(*given.rules, instruments=instruments, rejects=given.refused)
             stages.append(self.checked)
         self._repairs, self._before = self._mending(origin, instruments)

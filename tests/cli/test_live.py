@@ -310,20 +310,6 @@ def test_what_is_not_well_stands_in_the_state() -> None:
     assert not any("; " in state for state in states[11:])
 
 
-def test_what_is_not_well_stands_in_the_state() -> None:
-    states: list[str] = []
-
-    async def look(stage: Stage) -> None:
-        for _ in range(20):
-            await asyncio.sleep(10)
-            states.append(stage.face.scene.state())
-
-    streamed(job("MNQ", lasts=210.0, rate=20, faults=("silence=90s@15s",)), meanwhile=look)
-    assert not any("; " in state for state in states[:7])
-    assert "; stale: no trade for " in states[7]
-    assert not any("; " in state for state in states[11:])
-
-
 def test_what_cannot_be_written_ends_it(tmp_path: Path) -> None:
     def broken(_: list[Bar]) -> None:
         raise BrokenPipeError

@@ -378,6 +378,17 @@ def test_rejects_are_told_and_counted_and_health_knows() -> None:
     assert [reject.rule for reject in rejects] == ["finite"]
 
 
+def test_without_rules_nothing_is_checked() -> None:
+    async def main(place: Place) -> None:
+        place.listen()
+        place.wire.give(-5.0)
+        await place.wire.play(2.1)
+        assert not any("validate(" in stage for stage in place.feed.stages)
+        assert min(bar.low or 0 for bar in place.bars) == -5
+
+    play(main, rules=())
+
+
 def test_nothing_is_connected_before_somebody_listens_and_nothing_after_it_is_closed() -> None:
     async def main(place: Place) -> None:
         assert place.wire.subscribed == []

@@ -6,9 +6,9 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from reactivex import Subject
 
 from rxfeed.clock import VirtualClock
+from rxfeed.composition.fan import Fan
 from rxfeed.composition.resumed import Resumed
 from rxfeed.errors import ConnectionLost, Stale
 from rxfeed.events import Connected, Event, Gapped, Lost, Retrying
@@ -21,12 +21,15 @@ class Place:
     def __init__(self, **more: Any) -> None:
         self.events: list[Event] = []
         self.stage = Resumed(VirtualClock(T0), self.events.append, **more)
-        self.source: Subject[Any] = Subject()
-        self.got = Recorder().to(self.stage(self.source))
+        self.source: Fan[Any] = Fan("ticks")
+        self.got = Recorder().to(self.stage(self.source.out))
 
     def give(self, *elements: Any) -> None:
         for each in elements:
-            self.source.on_next(each)
+            self.source.into.on_next(each)
+
+    def give_together(self, *ticks: Tick) -> None:
+        self.source.into.on_run([*ticks])
 
     @property
     def gaps(self) -> list[Gap]:
@@ -70,21 +73,24 @@ def test_silence_has_its_own_cause() -> None:
         st.tuples(
             st.sampled_from(["restart", "none", "go on", "own"]),
             st.lists(st.sampled_from("AB"), min_size=1, max_size=6),
-            st.booleans(),
+            st.sampled_from(["rows", "run", "frame"]),
         ),
         max_size=6,
     )
 )
-def test_numbers_rise_for_each_symbol_whatever_the_source_does(connections: list[tuple[str, list[str], bool]]) -> None:
+def test_numbers_rise_for_each_symbol_whatever_the_source_does(connections: list[tuple[str, list[str], str]]) -> None:
     place = Place()
     number, rows = 0, 0
-    for how, symbols, framed in connections:
+    for how, symbols, form in connections:
         number = 0 if how in ("restart", "none") else number
         ticks: list[Tick] = []
         for symbol in symbols:
             ticks.append(tick(rows, symbol=symbol, seq=0 if how == "none" else number))
             number, rows = number + 1, rows + 1
-        place.give(*([Frame.of(ticks)] if framed else ticks))
+        if form == "run":
+            place.give_together(*ticks)
+        else:
+            place.give(*([Frame.of(ticks)] if form == "frame" else ticks))
     found = [row for each in place.got.elements for row in (each.rows() if isinstance(each, Frame) else [each])]
     assert [each.time for each in found] == [tick(n).time for n in range(rows)]
     for symbol in "AB":
@@ -100,6 +106,14 @@ def test_numbers_that_rise_stay_and_on_request_all_do() -> None:
     fixed = Place(number=False)
     fixed.give(tick(0, seq=3), tick(1, seq=3))
     assert [each.seq for each in fixed.got.elements] == [3, 3]
+
+
+def test_a_gap_ends_with_the_first_tick_of_a_run_too() -> None:
+    place = Place()
+    place.give_together(tick(1), tick(3, seq=1))
+    place.stage.lost(1, ConnectionLost("cut", cause="closed"), 1.0)
+    place.give_together(tick(6, seq=2), tick(8, seq=3))
+    assert place.gaps[1] == Gap("A", tick(3).time, tick(6).time, "closed")
 
 
 def test_the_gap_of_a_frame_ends_with_its_first_row() -> None:
