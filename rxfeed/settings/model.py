@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -15,7 +16,7 @@ from rxfeed.times import nanoseconds
 from rxfeed.windows import Windows
 
 from .refused import SettingRefused, told
-from .sources import PREFIX, SEPARATOR, Environment, File
+from .sources import PREFIX, SEPARATOR, Environment, File, names, variable
 
 _MOST: Literal[10_000_000] = 10_000_000
 
@@ -33,6 +34,15 @@ def _timed(value: Any) -> Any:
 
 Texts = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], NoDecode, BeforeValidator(_listed)]
 Length = Annotated[str | float, BeforeValidator(_timed)]
+
+
+def _garbled(text: str, kind: type[BaseSettings]) -> str:
+    """Return what is wrong with a variable that stands for a whole group."""
+    found = re.search(r'field "(\w+)"', text)
+    members = [] if found is None else sorted(name for name in names(kind) if name.startswith(f"{found[1]}."))
+    if found is None or not members:
+        return text
+    return f"{variable(found[1])} must be a JSON object; or set its members, such as {variable(members[0])}"
 
 
 class _Group(BaseModel):
@@ -82,6 +92,13 @@ class Retrying(_Group):
     """But never more than this."""
     attempts: int = Field(default=0, ge=0, le=1_000_000)
     """So many without an element, and it is given up; 0: never."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        first, longest = nanoseconds(self.first), nanoseconds(self.longest)
+        if not 0 < first <= longest:
+            raise ValueError(f"first must be more than 0 and at most longest, {self.longest!r}, got {self.first!r}")
+        return self
 
 
 class Breaking(_Group):
@@ -182,7 +199,7 @@ class Settings(BaseSettings):
         except ValidationError as error:
             refused = told(error, type(self))
         except SettingsError as error:
-            refused = str(error)
+            refused = _garbled(str(error), type(self))
         if refused is not None:
             raise SettingRefused(refused)
 
@@ -211,6 +228,8 @@ class Settings(BaseSettings):
             )
         if self.health_port is not None and not self.features.health:
             raise ValueError("health_port needs features.health, which is false")
+        if self.backfill is not None and not self.features.repair:
+            raise ValueError("backfill needs features.repair, which is false")
         return self
 
     @cached_property

@@ -28,6 +28,8 @@ def _line(wrong: dict[str, Any], kind: type[BaseModel]) -> str:
         case "value_error":
             said = str(wrong["ctx"]["error"])
             return f"{'.'.join(path)}: {said}" if path else said
+        case "model_type" if (group := _group(kind, path[-1])) is not None:
+            return f"{'.'.join(path)} must be a table of {', '.join(group.model_fields)}, got {given!r}"
         case _:
             name = ".".join(_known(path, kind))
             return f"{name} must be {_allowed(path, kind) or _plain(wrong)}, got {given!r}"

@@ -90,5 +90,9 @@ def variable(name: str) -> str:
 
 
 def _like(given: str, known: set[str]) -> str:
-    close = get_close_matches(given, [variable(name) for name in known], 1, 0.7)
-    return f"; did you mean {close[0]}?" if close else ""
+    """Return what may have been meant, who we are included; without the prefix, which makes all names look alike."""
+    ours = {variable(name).removeprefix(PREFIX) for name in known} | _OTHERS
+    close = get_close_matches(given.removeprefix(PREFIX), sorted(ours), 1, 0.7)
+    if close:
+        return f"; did you mean {PREFIX}{close[0]}?"
+    return f", only {', '.join(sorted(variable(name) for name in known if '.' not in name))}"
