@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -94,7 +95,7 @@ async def reached(world: World, choice: Choice, make: Callable[[], Simulator]) -
     if choice.deployment is not None:
         yield Reached(choice.deployment, choice.credentials, None)
         return
-    simulator = make()
+    simulator = await asyncio.to_thread(make)  # which makes an hour of its market's past
     async with world.serve(simulator) as address:
         yield Reached(deployment(address), choice.credentials, simulator)
 
