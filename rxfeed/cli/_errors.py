@@ -48,7 +48,7 @@ def spelled(text: str) -> str:
     """Return an error of the library with the names of its arguments as they are on the command line, on one line."""
     for pattern, replacement in _SPELLINGS:
         text = pattern.sub(replacement, text)
-    return " ".join(text.split())
+    return "; ".join(" ".join(line.split()) for line in text.splitlines() if line.strip())
 
 
 def explain(error: Exception) -> tuple[str, int]:

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 import rxfeed
 from rxfeed.cli._barfiles import BarFiles
 from rxfeed.cli._consumers import Consumer, Guest
-from rxfeed.cli._errors import Usage
+from rxfeed.cli._errors import Usage, spelled
 from rxfeed.cli._faces import Face, Scene
 from rxfeed.cli._files import Folder
 from rxfeed.cli._gateway import Choice, Reached, World, reached, shown, simulator
@@ -27,7 +27,7 @@ from rxfeed.cli._totals import Totals
 from rxfeed.cli._truth import MOST_BARS, Truth, compare_bars, truth_of
 from rxfeed.cli._watch import Watch
 from rxfeed.composition import Feed
-from rxfeed.errors import ConnectionLost, UnknownContract
+from rxfeed.errors import ConnectionLost, RxfeedError, UnknownContract
 from rxfeed.feeds.projectx import Gateway
 from rxfeed.model import Bar, Reject, Undecoded
 from rxfeed.rules import Rule
@@ -170,6 +170,10 @@ class _Run:
             await feed.open()
         except UnknownContract as error:
             raise Usage(str(error)) from None
+        except ValueError as error:
+            if isinstance(error, RxfeedError):
+                raise
+            raise Usage(spelled(str(error))) from None  # settings that do not fit each other
         if feed.health_address is not None:
             where = feed.health_address
             self.face.say(f"health at {where}/health, figures for Prometheus at {where}/metrics")

@@ -126,9 +126,9 @@ def _settings(given: dict[str, Any], *, simulated: bool) -> Settings:
     """Return the settings, with what is the default here where nobody says otherwise."""
     from rxfeed.settings import Settings
 
-    said = Settings(**given).model_fields_set
-    own: dict[str, Any] = {} if "symbols" in said else {"symbols": SYMBOLS}
-    if simulated and "session" not in said:
+    said = Settings(**given)
+    own: dict[str, Any] = {} if said.symbols else {"symbols": SYMBOLS}
+    if simulated and "session" not in said.model_fields_set:
         own["session"] = "24x7"  # a market that is made up has no night
     return Settings(**given, **own)
 
