@@ -10,9 +10,11 @@ from typing import Any, Literal
 
 import msgspec
 
-Where = Literal["on_next", "on_error", "on_completed", "source", "dispose", "told", "listener", "counts", "open_wait"]
-"""Which call raised; "source" is a stream that ended with an error nobody had asked for. Behind "told", "listener", "counts"
-and "open_wait" are callables that a retry or a circuit breaker was given."""
+Where = Literal[
+    "subscribe", "on_next", "on_error", "on_completed", "source", "stream", "dispose", "told", "listener", "counts", "open_wait"
+]
+"""Which call raised; "source" is a stream that ended with an error nobody had asked for, "stream" one that a consumer made.
+Behind "told", "listener", "counts" and "open_wait" are callables that a retry or a circuit breaker was given."""
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -32,6 +34,8 @@ class Failure(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         if self.where == "source":
             return f"{self.stage}: the stream ended with an error, and no on_error was given"
+        if self.where == "stream":
+            return f"{self.stage}: its stream ended with an error"
         return f"{self.stage} raised in {self.where}; {'it goes on' if self.goes_on else 'its subscription has ended'}"
 
 
