@@ -63,7 +63,15 @@ class Totals:
     @property
     def differs(self) -> bool:
         """Whether the simulator knows it otherwise, or the bars of a consumer are not ours."""
-        return (self.truth is not None and bool(self.truth.differences)) or any(guest.differences for guest in self.guests)
+        return bool(self.difference)
+
+    @property
+    def difference(self) -> str:
+        """What differs from what, in a few words; nothing where all is the same."""
+        if self.truth is not None and self.truth.differences:
+            return "what was received is not what the simulator sent"
+        names = [guest.name for guest in self.guests if guest.differences]
+        return f"the bars of consumer {', '.join(names)} are not ours" if names else ""
 
     def as_json(self) -> dict[str, Any]:
         """Return them for programs."""

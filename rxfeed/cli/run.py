@@ -193,6 +193,6 @@ def finish(ended: Ended, code: int, *, as_json: bool) -> None:
     if error is not None:
         raise error
     if totals.differs:
-        raise Failed("what was received is not what the simulator sent")
+        raise Failed(totals.difference)
     if code:
         raise typer.Exit(code)
