@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import stat
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from contextlib import aclosing
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -225,7 +225,9 @@ def _logged_in(took: int) -> Check:
     return Check("login", "ok", f"let in, and contracts searched, in {duration(took)}")
 
 
-async def _hub(world: World, there: Reached, gateway: Gateway, hub: HubName, use: Callable[[Link], Awaitable[Check]]) -> Check:
+async def _hub(
+    world: World, there: Reached, gateway: Gateway, hub: HubName, use: Callable[[Link], Coroutine[Any, Any, Check]]
+) -> Check:
     url = there.deployment.market if hub == "market" else there.deployment.user
     opened: asyncio.Future[Link] = asyncio.get_running_loop().create_future()
     lost: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
@@ -239,7 +241,7 @@ async def _hub(world: World, there: Reached, gateway: Gateway, hub: HubName, use
     try:
         await asyncio.wait((opened, lost), return_when=asyncio.FIRST_COMPLETED)
         if opened.done():
-            work = asyncio.ensure_future(use(opened.result()))
+            work = asyncio.create_task(use(opened.result()), name=f"rxfeed doctor {hub}")
             await asyncio.wait((work, lost), return_when=asyncio.FIRST_COMPLETED)
             if work.done():
                 return work.result()

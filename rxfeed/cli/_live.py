@@ -277,7 +277,7 @@ class _Run:
     # How it ends
 
     async def _unless_stopped(self, work: Coroutine[Any, Any, T]) -> T:
-        task = asyncio.ensure_future(work)
+        task = asyncio.create_task(work, name="rxfeed opens")
         try:
             await asyncio.wait((task, self.stop), return_when=asyncio.FIRST_COMPLETED)
             if task.done():

@@ -149,6 +149,8 @@ async def _streamed(job: Job, world: World, choice: Choice, face: Face) -> tuple
     from rxfeed.cli._live import run
     from rxfeed.cli._signals import stopping
 
+    if (task := asyncio.current_task()) is not None:
+        task.set_name("rxfeed run")
     stop: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     with stopping(stop):
         ended = await run(job, world, choice, face, stop)

@@ -76,7 +76,8 @@ class Overlap:
             FeedError: it did not become certain in time, or the successor ended.
         """
         old_ended, new_ended = ended
-        work = asyncio.ensure_future(self._certain(old_ended, patience))
+        start = asyncio.get_running_loop().create_task
+        work = start(self._certain(old_ended, patience), name="rxfeed overlap")
         try:
             await asyncio.wait((work, new_ended), return_when=asyncio.FIRST_COMPLETED)
             if not work.done():
@@ -116,7 +117,8 @@ class Overlap:
         self._moved.clear()
         self.moved()
         marks = {name: stage.mark() for name, stage in self.stages.items()}
-        questions = [asyncio.ensure_future(link.probe()) for link in (self.old, self.new)]
+        start = asyncio.get_running_loop().create_task
+        questions = [start(link.probe(), name="rxfeed overlap asks") for link in (self.old, self.new)]
         try:
             while not old_ended.done() and (waiting := [each for each in questions if not each.done()]):
                 await asyncio.wait((old_ended, *waiting), return_when=asyncio.FIRST_COMPLETED)
@@ -131,11 +133,12 @@ class Overlap:
             if rows:
                 self._late(_kind(name), rows)
         self.moved()
-        moved = asyncio.ensure_future(self._moved.wait())
+        moved = start(self._moved.wait(), name="rxfeed overlap waits")
         try:
             await asyncio.wait((moved, old_ended), timeout=ASK, return_when=asyncio.FIRST_COMPLETED)
         finally:
             moved.cancel()
+            await asyncio.wait([moved])
 
     def _granted(self, topic: Topic, task: asyncio.Task[None]) -> None:
         stage = self.stages.get(topic.kind.name)

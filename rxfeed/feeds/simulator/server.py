@@ -129,8 +129,8 @@ async def _websocket(
             elif message.type is WSMsgType.CLOSE and not outlet.stranded:
                 return
 
-    reading = asyncio.ensure_future(read())
-    ending = asyncio.ensure_future(outlet.done.wait())
+    reading = asyncio.create_task(read(), name="rxfeed simulator reads")
+    ending = asyncio.create_task(outlet.done.wait(), name="rxfeed simulator waits for the end")
     try:
         await asyncio.wait((reading, ending), return_when=asyncio.FIRST_COMPLETED)
     finally:
