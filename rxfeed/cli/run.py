@@ -25,7 +25,12 @@ def run(
         list[str] | None, typer.Argument(metavar="[SYMBOL...]", help="Roots (MNQ), months (MNQZ26) or ids. By default MNQ MES.")
     ] = None,
     file: Annotated[
-        Path | None, Opt("--settings", metavar="FILE", help="Settings, as TOML; the environment, and options, count before it.")
+        Path | None,
+        Opt(
+            "--settings",
+            metavar="FILE",
+            help="A TOML file of settings. RXFEED_… variables count before it, options before both.",
+        ),
     ] = None,
     timeframe: Annotated[
         list[str] | None, Opt("-t", "--timeframe", help="5s, 1m, 4h, 1d …; repeat for more. By default 1m.")
@@ -39,7 +44,7 @@ def run(
     output: Annotated[
         Path | None, Opt("-o", "--output", metavar="DIR", help="Write bars into files as they close, in a folder by gateway.")
     ] = None,
-    format: Annotated[str, Opt(help="Of these files: parquet, csv or ndjson.")] = "parquet",
+    format: Annotated[str, Opt(help="Of the files of -o: parquet, csv or ndjson.")] = "parquet",
     json_: Annotated[bool, Opt("--json", help="Bars as NDJSON on stdout, one a line; the totals as JSON on stderr.")] = False,
     lasts: Annotated[str | None, Opt("--for", metavar="TIME", help="End by itself after this time, such as 60s.")] = None,
     lateness: Annotated[
@@ -53,7 +58,10 @@ def run(
     ] = None,
     rules: Annotated[str, Opt(help=options.RULES_HELP)] = "default",
     rejects: Annotated[Path | None, Opt(metavar="FILE", help="Write rejected trades here, with rule and reason.")] = None,
-    fill: Annotated[str | None, Opt(metavar="previous", help="Make bars of empty windows from the close before.")] = None,
+    fill: Annotated[
+        str | None,
+        Opt(metavar="previous|none", help="previous: windows without trades get a bar from the close before; none: no bar."),
+    ] = None,
     backfill: Annotated[
         str | None, Opt(metavar="TIME", help="Begin with bars of the time before, from the gateway's history, such as 2h.")
     ] = None,
@@ -62,7 +70,10 @@ def run(
     ] = None,
     consumer: Annotated[
         list[str] | None,
-        Opt(metavar="FILE.py:NAME", help="A function of yours: it is handed the feed, and what it returns is subscribed to."),
+        Opt(
+            metavar="FILE.py:NAME",
+            help="A function of yours (or package.module:NAME) that takes the feed and returns an Observable; repeat for more.",
+        ),
     ] = None,
     rate: Annotated[str, Opt(help='Of the simulator inside: trades a second, or "max".')] = "100",
     seed: Annotated[int, Opt(help="Of the simulator inside: each has a market of its own.")] = 0,
@@ -77,6 +88,9 @@ def run(
 
     Without credentials a simulator runs inside, and all that is said and written says so. For a gateway set RXFEED_USER
     and RXFEED_KEY (or RXFEED_CREDENTIALS to a file of yours), and RXFEED_GATEWAY to topstepx, demo or an address.
+
+    All else that can be set, and a part that can be switched off, is a setting: RXFEED_TIMEFRAMES=1s,1m,
+    RXFEED_FEATURES__BREAKER=false, or a line in the file of --settings; docs/pipeline.md lists them.
     """
     names = tuple(dict.fromkeys(symbols or ()))
     if not all(name.strip() for name in names):
