@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 
@@ -10,8 +11,9 @@ from tenacity.retry import RetryBaseT
 from tenacity.stop import StopBaseT
 from tenacity.wait import WaitBaseT
 
-from rxfeed.attempts import Always, AttemptPolicy
+from rxfeed.attempts import Always, AttemptPolicy, Telling
 from rxfeed.errors import FeedError
+from rxfeed.events import Event
 from rxfeed.retrying import Retries, backoff
 from rxfeed.times import SECOND, Duration, nanoseconds
 
@@ -60,7 +62,15 @@ class Reconnect:
         """Return the policies."""
         return Retries(self.retry, self.wait or backoff(random, 1.0, 30.0), self.stop)
 
+    def listen(self, listener: Callable[[Event], object]) -> Callable[[], None]:
+        """Have a function called with what the policy tells, say that a breaker opens; what is returned ends that."""
+        return self.policy.listen(listener) if isinstance(self.policy, Telling) else _nothing
+
     def seconds(self, name: str) -> float:
         """Return one of the durations in seconds."""
         given: Duration = getattr(self, name)
         return nanoseconds(given, name=name) / SECOND
+
+
+def _nothing() -> None:
+    pass

@@ -8,7 +8,8 @@ with a query, no header and no response. A token is revealed inside the call tha
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
 from typing import Final
 
 import aiohttp
@@ -46,7 +47,7 @@ class Transport:
         AddressRefused: an origin is not encrypted and not this machine.
     """
 
-    __slots__ = ("_closed", "_factory", "_session", "_tls", "memory", "origins")
+    __slots__ = ("_closed", "_factory", "_holders", "_session", "_tls", "memory", "origins")
 
     def __init__(
         self,
@@ -60,6 +61,7 @@ class Transport:
         self._factory = session or new_session
         self._tls: ssl.SSLContext | bool = True if tls is None else tls
         self._session: aiohttp.ClientSession | None = None
+        self._holders = 0
         self._closed = False
 
     def __repr__(self) -> str:
@@ -157,6 +159,17 @@ class Transport:
         """Close the session and every connection of it. What is asked for afterwards raises RuntimeError."""
         self._closed = True
         await self.release()
+
+    @asynccontextmanager
+    async def held(self) -> AsyncGenerator[None, None]:
+        """Keep the session between requests and sockets; it is released with the last who needs it."""
+        self._holders += 1
+        try:
+            yield
+        finally:
+            self._holders -= 1
+            if not self._holders:
+                await self.release()
 
     async def release(self) -> None:
         """Close the session and every connection of it for now; what is asked for afterwards opens another."""

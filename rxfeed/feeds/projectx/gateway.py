@@ -4,31 +4,28 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from random import Random
 from types import TracebackType
-from typing import Any, Final, Literal, NamedTuple, Self, cast, overload
+from typing import Any, Final, Literal, NamedTuple, Self, overload
 
 import aiohttp
 from msgspec import UNSET, UnsetType
-from reactivex import Observable, Subject
+from reactivex import Observable
 from reactivex import operators as ops
 
-from rxfeed.attempts import Telling
 from rxfeed.clock import Clock, LiveClock
-from rxfeed.errors import ConnectionLost, CredentialsError, TokenRefused
+from rxfeed.errors import CredentialsError
 from rxfeed.events import Event, Gapped
-from rxfeed.failures import stage_of, tell
 from rxfeed.feeds.reconnecting import Reconnect
-from rxfeed.feeds.signalr import DEFAULT, Timing, connect
+from rxfeed.feeds.signalr import DEFAULT, Timing
 from rxfeed.feeds.supervisor import Request
 from rxfeed.feeds.tasks import Tasks
 from rxfeed.feeds.tokens import TokenSource
 from rxfeed.feeds.transport import Transport
 from rxfeed.frame import Frame
 from rxfeed.listeners import Listeners
-from rxfeed.logs import RateLimitedLog
 from rxfeed.model import Bar, Depth, Gap, Quote, Tick, Undecoded
 from rxfeed.sessions import Session
 from rxfeed.valve import Valve
@@ -40,12 +37,13 @@ from .deployment import Deployment, deployment_from
 from .deployment import deployment as named
 from .history import History
 from .hub import Hub, HubStats
-from .kinds import ACCOUNTS, DEPTH, FILLS, KINDS, ORDERS, POSITIONS, QUOTES, TRADES, HubName, Kind
+from .kinds import ACCOUNTS, DEPTH, FILLS, ORDERS, POSITIONS, QUOTES, TRADES, HubName, Kind
 from .link import Counters, Link
+from .links import Links
 from .login import Login
-from .opening import OnLost, once
+from .rejects import Rejects
 from .rest import Rest
-from .symbols import symbol_of
+from .subjects import of_account, of_all, of_contracts
 from .user import Fill, Order, Position
 
 RECONNECT: Final = Reconnect()
@@ -128,10 +126,8 @@ class Gateway:
             deployment = deployment_from(os.environ)
         self.deployment: Final = named(deployment) if isinstance(deployment, str) else deployment
         self._clock = LiveClock() if clock is None else clock
-        self._timing, self._rejects, self._live = timing, rejects, live
-        self._undecoded = 0
-        self._valve = valve
-        self._log = RateLimitedLog(self._clock)
+        self._live = live
+        self._rejected = Rejects(self._clock, rejects)
         self._tasks = Tasks(f"gateway {self.deployment.name}")
         self._transport = Transport(session, origins=self.deployment.origins, tls=tls)
         self._random = random or Random()  # noqa: S311
@@ -142,8 +138,10 @@ class Gateway:
         self._contracts = Contracts(self._login, live=live)
         self._accounts = Accounts(self._login)
         self._counters = Counters()
-        self._holders = 0
-        self._closing: Subject[None] = Subject()
+        self._links = Links(
+            self.deployment, self._transport, self._login, clock=self._clock, counters=self._counters, timing=timing,
+            valve=valve, reject=self._rejected.take, tasks=self._tasks,
+        )  # fmt: skip
         self._hubs = {name: self._hub(name) for name in ("market", "user")}
         self._closed = False
         self._unlisten = self._hearing()
@@ -167,7 +165,7 @@ class Gateway:
             age, left = tokens.age, tokens.left
         except RuntimeError:  # no loop is running, on whose time they are counted
             age = left = None
-        return GatewayStats(market, user, self._login.logins, age, self._undecoded, left)
+        return GatewayStats(market, user, self._login.logins, age, self._rejected.count, left)
 
     @property
     def events(self) -> Observable[Event]:
@@ -187,7 +185,7 @@ class Gateway:
     @property
     def valve(self) -> Valve | None:
         """What stops the market hub's reading; None where nothing was given."""
-        return self._valve
+        return self._links.valve
 
     def use(self, *, reconnect: Reconnect | UnsetType | None = UNSET, valve: Valve | UnsetType | None = UNSET) -> None:
         """Replace how it reconnects and what stops its reading, before it connects; what is left out stays as it is.
@@ -207,7 +205,7 @@ class Gateway:
                 "subscribed to"
             )
         if valve is not UNSET:
-            self._valve = valve
+            self._links.valve = valve
         if reconnect is not UNSET:
             self._reconnect = reconnect
             for hub in self._hubs.values():
@@ -272,11 +270,7 @@ class Gateway:
 
     def accounts(self) -> Observable[Account]:
         """Stream changes of one's accounts. It ends as `trades` does."""
-
-        async def topics() -> list[tuple[str, Any]]:
-            return [("accounts", None)]
-
-        return self._hubs["user"].stream(ACCOUNTS, topics, "accounts", frames=False, everything=True)
+        return self._hubs["user"].stream(ACCOUNTS, of_all, "accounts", frames=False, everything=True)
 
     def orders(self, account: int) -> Observable[Order]:
         """Stream changes of an account's orders. It ends as `trades` does.
@@ -361,13 +355,7 @@ class Gateway:
         Args:
             hub: "market" or "user".
         """
-        url = self.deployment.market if hub == "market" else self.deployment.user
-        kinds = [kind for kind in KINDS if kind.hub == hub]
-
-        async def open(on_lost: OnLost) -> Link:
-            return await self._open(url, kinds, on_lost)
-
-        return once(open, name=url, tasks=self._tasks, held=self.held).pipe(ops.take_until(self._closing))
+        return self._links.once(hub)
 
     async def close(self) -> None:
         """Complete all streams and close all connections. May be called again."""
@@ -375,99 +363,34 @@ class Gateway:
             hub.close()
         self._closed = True
         self._unlisten()
-        self._closing.on_next(None)
+        self._links.close()
         self._news.end()
         await self._tasks.settled()
         await self._login.close()
         await self._transport.close()
-        self._log.close()
+        self._rejected.close()
 
-    @asynccontextmanager
-    async def held(self) -> AsyncGenerator[None, None]:
+    def held(self) -> AbstractAsyncContextManager[None]:
         """Keep the HTTP session open between calls and streams; it is closed with the last who needs it."""
-        self._holders += 1
-        try:
-            yield
-        finally:
-            self._holders -= 1
-            if not self._holders:
-                await self._transport.release()
+        return self._transport.held()
 
     def _hub(self, name: HubName) -> Hub:
         return Hub(
-            name, f"the {name} hub of {self!r}", self.connect_once(name), outdated=self._outdated,
+            name, f"the {name} hub of {self!r}", self._links.once(name), outdated=self._links.outdated,
             keep=self._login.tokens.keep, reconnect=self._reconnect, clock=self._clock, random=self._random,
             counters=self._counters, tasks=self._tasks, told=self._news.tell,
         )  # fmt: skip
 
     def _hearing(self) -> Callable[[], None]:
         """Tell what the policy of attempts tells, such as a breaker that opens; what is returned ends that."""
-        policy = None if self._reconnect is None else self._reconnect.policy
-        return policy.listen(self._news.tell) if isinstance(policy, Telling) else lambda: None
-
-    def _outdated(self, link: Link) -> bool:
-        held = self._login.held
-        return held is not None and held.secret != link.token
+        return self._reconnect.listen(self._news.tell) if self._reconnect is not None else lambda: None
 
     def _market(self, kind: Kind, symbols: tuple[str, ...], *, frames: bool) -> Observable[Any]:
-        given = cast("tuple[object, ...]", symbols)
-        if not given or not all(isinstance(each, str) and each.strip() for each in given):
-            raise ValueError(
-                f'{kind.name} needs one symbol or more, such as "MNQ", "MES", got {", ".join(map(repr, given)) or "none"}'
-            )
-
-        async def topics() -> list[tuple[str, Any]]:
-            async with self.held():  # one HTTP session for all of them
-                found = {contract.symbol: contract.id for contract in [await self.contract(symbol) for symbol in symbols]}
-            return list(found.items())
-
-        return self._hubs["market"].stream(kind, topics, f"{kind.name} {' '.join(symbols)}", frames=frames)
+        wanted = of_contracts(kind, symbols, contract=self.contract, held=self.held)
+        return self._hubs["market"].stream(kind, wanted, f"{kind.name} {' '.join(symbols)}", frames=frames)
 
     def _of_account(self, kind: Kind, account: int) -> Observable[Any]:
-        given = cast("object", account)
-        if not isinstance(given, int) or isinstance(given, bool):
-            raise ValueError(f"{kind.name} needs an account's id, a whole number as account_list tells them, got {given!r}")
-
-        async def topics() -> list[tuple[str, Any]]:
-            return [(str(account), account)]
-
-        return self._hubs["user"].stream(kind, topics, f"{kind.name} {account}", frames=False)
-
-    async def _open(self, url: str, kinds: list[Kind], on_lost: OnLost) -> Link:
-        token = await self._login.token()
-
-        def lost(error: ConnectionLost) -> None:
-            if error.cause == "logout":
-                self._login.forget(token, refused=False)  # its session has ended: whoever connects next logs in first
-            on_lost(error)
-
-        link = Link(
-            kinds, clock=self._clock, counters=self._counters, symbol_of=symbol_of, reject=self._reject, token=token,
-            on_lost=lost,
-        )  # fmt: skip
-        try:
-            connection = await connect(
-                self._transport, url, token=token, place=self.deployment.place, negotiate=self.deployment.negotiate,
-                targets=link.targets, on_calls=link.on_calls, on_garbage=link.on_garbage, on_lost=link.lost,
-                timing=self._timing, valve=self._valve if TRADES in kinds else None,
-            )  # fmt: skip
-        except TokenRefused:
-            self._login.forget(token)  # whoever tries again logs in first
-            raise
-        link.connected(connection)
-        return link
-
-    def _reject(self, undecoded: Undecoded) -> None:
-        self._undecoded += 1
-        what = f"{undecoded.source} of {undecoded.symbol}" if undecoded.symbol else undecoded.source
-        self._log.say(f"{what} cannot be read", "{} cannot be read: {}", what, undecoded.reason)
-        if self._rejects is None:
-            return
-        try:
-            self._rejects(undecoded)
-        except Exception as error:  # noqa: BLE001  # what can be read must not be lost with what cannot
-            rejects, self._rejects = self._rejects, None
-            tell(None, f"{stage_of(rejects)}, which takes rejects", "on_next", error)
+        return self._hubs["user"].stream(kind, of_account(kind, account), f"{kind.name} {account}", frames=False)
 
 
 def _gap(event: Event) -> Gap:

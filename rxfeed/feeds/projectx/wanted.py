@@ -1,4 +1,4 @@
-"""What a stream is about, which the gateway may have to be asked for."""
+"""What a stream is about is found out when it is subscribed to, and for that the gateway may have to be asked."""
 
 from __future__ import annotations
 

@@ -8,7 +8,6 @@ from typing import Any, Generic
 
 from reactivex import Observable
 
-from rxfeed.attempts import Telling
 from rxfeed.errors import Unreachable
 from rxfeed.events import Event
 from rxfeed.feeds.reconnecting import Reconnect
@@ -44,10 +43,9 @@ class Openings(Generic[L]):
         if self._holds:
             self._holds[-1].succeeded()
 
-    def listen(self) -> Callable[[], object]:
+    def listen(self) -> Callable[[], None]:
         """Hear of changes of the policy, which may end a wait; what is returned ends that."""
-        policy = self._settings.policy
-        return policy.listen(self._changed) if isinstance(policy, Telling) else _nothing
+        return self._settings.listen(self._changed)
 
     def drop(self, hold: Hold[L], error: Exception | None = None) -> None:
         """Close one; it has failed if there is an error."""
@@ -134,7 +132,3 @@ class Openings(Generic[L]):
     def _changed(self, _: Event) -> None:
         if self._pause is not None and not self._pause.done() and self._settings.policy.delay() <= 0:
             self._pause.set_result(None)
-
-
-def _nothing() -> None:
-    pass
