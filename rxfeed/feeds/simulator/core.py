@@ -70,7 +70,7 @@ class Simulator(Floor):
             second. Not with a tape.
         orders_every: how often each account does an order, while somebody listens to the user hub; 0 is never.
         limits: whether REST's rates are limited as the gateway's are.
-        timing: pings and timeouts of the hubs.
+        timing: pings and timeouts of the hubs, and when a client that does not keep up is cut off.
         keep: how many messages the truth keeps as they were sent.
         keep_trades: how many trades of each contract it keeps, sent or not.
 

@@ -21,10 +21,6 @@ from rxfeed.feeds.simulator.truebars import TrueBar, true_bars
 from rxfeed.feeds.simulator.truth import Truth
 from rxfeed.times import FOREVER, SECOND, Duration, nanoseconds
 
-HIGH: Final = 1 << 20
-"""Bytes that a socket may hold before a market at the rate "max" waits for it."""
-HIGHEST: Final = 64 << 20
-"""Bytes that a socket may hold before a connection is cut that does not keep up."""
 _PAST_STEP: Final = SECOND // 10
 _TRADE_BYTES: Final = 105
 """What a trade takes in a message, at least."""
@@ -182,7 +178,7 @@ class Floor(Scripts):
                 self._lags.later(one, now_or_later.later)
                 self._deliver(one, now_or_later.now)
             elif topics <= one.subscriptions.keys():
-                self._send(one, batch)
+                one.deliver(batch)
             else:
                 self._deliver(one, batch)
 
@@ -190,15 +186,10 @@ class Floor(Scripts):
         subscriptions = one.subscriptions
         mine = [record for record in batch if record.topic in subscriptions]
         if mine:
-            self._send(one, mine)
-
-    def _send(self, one: HubConnection, records: list[Record]) -> None:
-        one.deliver(records)
-        if one.unsent > HIGHEST:
-            one.drop("too slow")
+            one.deliver(mine)
 
     def _ready(self) -> bool:
-        return all(one.unsent < HIGH for one in self.connections.values())
+        return all(one.eager for one in self.connections.values())
 
     def _tell(self, user: str, record: Record) -> None:
         for one in self.picked("user"):

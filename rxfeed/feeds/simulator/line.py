@@ -18,6 +18,9 @@ State = Literal["handshake", "open", "closed"]
 Topic = tuple[Kind, str]
 
 PING: Final = control({"type": 6})
+_LOOK: Final = SECOND
+"""How often it is looked whether a slow client takes anything."""
+_HIGH: Final = 1 << 20
 
 
 class Outlet(Protocol):
@@ -46,16 +49,23 @@ class Outlet(Protocol):
 
 
 class Timing:
-    """How long a hub waits, in nanoseconds; the defaults are SignalR's."""
+    """How patient a hub is, in nanoseconds; the times are SignalR's by default."""
 
-    __slots__ = ("handshake", "ping", "silence")
+    __slots__ = ("buffer", "handshake", "ping", "send", "silence")
 
-    def __init__(self, ping: int = 15 * SECOND, silence: int = 30 * SECOND, handshake: int = 15 * SECOND) -> None:
+    def __init__(
+        self, ping: int = 15 * SECOND, silence: int = 30 * SECOND, handshake: int = 15 * SECOND, send: int = 10 * SECOND,
+        buffer: int = 64 << 20,
+    ) -> None:  # fmt: skip
         self.ping = ping
         """A ping goes out when nothing else did for so long."""
         self.silence = silence
         """A client that says nothing for so long is closed."""
         self.handshake = handshake
+        self.send = send
+        """A client that takes nothing for so long of what waits for it is cut off, without a Close message."""
+        self.buffer = buffer
+        """And so is one for whom more bytes wait than this."""
 
 
 class Line:
@@ -74,8 +84,9 @@ class Line:
     """
 
     __slots__ = (
-        "_clock", "_ended", "_first", "_heard", "_out", "_outlet", "_said", "_timer", "_timing", "_written", "hub", "id",
-        "keep", "mangle", "mute_until", "no_pings_until", "sent", "state", "still_until", "token", "user",
+        "_clock", "_ended", "_first", "_gone", "_heard", "_moved", "_out", "_outlet", "_said", "_slow", "_timer", "_timing",
+        "_written", "hub", "id", "keep", "mangle", "mute_until", "no_pings_until", "sent", "state", "still_until", "token",
+        "user",
     )  # fmt: skip
 
     def __init__(
@@ -102,6 +113,8 @@ class Line:
         self._written = 0
         self._first = self._heard = self._said = clock.now
         self._timer: Timer | None = None
+        self._slow: Timer | None = None
+        self._gone = self._moved = 0  # bytes that had gone out, and when the last of them did, while any wait
         self._arm()
 
     def __repr__(self) -> str:
@@ -123,6 +136,11 @@ class Line:
     def unsent(self) -> int:
         """Bytes that its socket still holds."""
         return self._outlet.unsent
+
+    @property
+    def eager(self) -> bool:
+        """Whether it takes what it is sent: hardly anything waits."""
+        return self._outlet.unsent < min(_HIGH, self._timing.buffer // 2)
 
     def deliver(self, records: list[Record]) -> None:
         """Send data, through whatever faults there are."""
@@ -152,9 +170,33 @@ class Line:
         self._written += sum([len(record.frame) for record in records])
         self._out.append((self._written, records))
         self._outlet.send(records)
-        gone = self._written - self._outlet.unsent
+        unsent = self._outlet.unsent
+        gone = self._written - unsent
         while self._out and self._out[0][0] <= gone:
             self._out.popleft()
+        if unsent > self._timing.buffer:
+            self.drop("too slow")
+        elif unsent and self._slow is None:
+            self._gone, self._moved = gone, now
+            self._watch_later()
+
+    def _watch_later(self) -> None:
+        due = min(self._clock.now + _LOOK, self._moved + self._timing.send)
+        self._slow = self._clock.call_at(due, self._watch)
+
+    def _watch(self) -> None:
+        """Cut off a client that takes nothing, as SignalR does when a send does not end."""
+        self._slow = None
+        unsent = self._outlet.unsent
+        gone = self._written - unsent
+        if not unsent:
+            return
+        if gone > self._gone:
+            self._gone, self._moved = gone, self._clock.now
+        elif self._clock.now >= self._moved + self._timing.send:
+            self.drop(f"too slow: it took nothing for {self._timing.send / SECOND:g} s")
+            return
+        self._watch_later()
 
     # How it ends
 
@@ -215,9 +257,10 @@ class Line:
             return False
         self.state = "closed"
         self.sent.closed, self.sent.end = self._clock.now, why
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        for timer in (self._timer, self._slow):
+            if timer is not None:
+                timer.cancel()
+        self._timer = self._slow = None
         self._ended(self)
         return True
 

@@ -355,3 +355,72 @@ def test_short_waits_hold_from_the_handshake_on(clock: VirtualClock) -> None:
     assert ear.take() == [{"type": 6}, {"type": 6}]
     after(clock, 1)
     assert not one.open
+
+
+def test_who_takes_nothing_is_cut_off_as_a_send_that_does_not_end_is(clock: VirtualClock) -> None:
+    simulator = Simulator(("MNQ",), rate=0, clock=clock)
+    one, ear = connected(simulator)
+    one.receive(ask("SubscribeContractTrades", MNQ))
+    simulator.trade("MNQ", (21_500.25, 1))
+    ear.stuck = True
+    simulator.trade("MNQ", (21_500.5, 2))
+    after(clock, 9)
+    assert one.open
+    after(clock, 1)
+    assert (one.sent.end, ear.ended) == ("too slow: it took nothing for 10 s", "aborted")
+    assert list(simulator.truth.unseen(MNQ)) == [(1, 1)]
+    assert clock.next_due is None
+
+
+def test_who_takes_little_is_not_cut_off_for_that(clock: VirtualClock) -> None:
+    simulator = Simulator(("MNQ",), rate=0, clock=clock, timing=Timing(send=3 * SECOND))
+    one, ear = connected(simulator)
+    one.receive(ask("SubscribeContractTrades", MNQ))
+    ear.stuck = True
+    for _ in range(10):
+        simulator.trade("MNQ", (21_500.5, 2))
+        after(clock, 2)
+        ear.unsent -= 1
+    assert one.open
+    after(clock, 3)  # it last took something up to a second before that was looked for
+    assert one.open
+    after(clock, 1)
+    assert one.sent.end == "too slow: it took nothing for 3 s"
+
+
+def test_who_takes_all_again_in_time_is_forgiven(clock: VirtualClock) -> None:
+    simulator = Simulator(("MNQ",), rate=0, clock=clock, timing=Timing(send=3 * SECOND))
+    one, ear = connected(simulator)
+    one.receive(ask("SubscribeContractTrades", MNQ))
+    for _ in range(3):
+        ear.stuck = True
+        simulator.trade("MNQ", (21_500.5, 2))
+        after(clock, 2.5)
+        ear.stuck, ear.unsent = False, 0
+        after(clock, 1)
+    assert one.open
+    simulator.stop()
+
+
+def test_for_nobody_more_waits_than_the_gateway_keeps(clock: VirtualClock) -> None:
+    simulator = Simulator(("MNQ",), rate=0, clock=clock, timing=Timing(buffer=1_000))
+    one, ear = connected(simulator)
+    one.receive(ask("SubscribeContractTrades", MNQ))
+    before, ear.stuck = one.sent.bytes, True
+    while one.open:
+        assert one.sent.bytes - before <= 1_000
+        simulator.trade("MNQ", (21_500.5, 2))
+    assert (one.sent.end, ear.ended) == ("too slow", "aborted")
+    assert list(simulator.truth.unseen(MNQ)) == [(0, simulator.truth.traded[MNQ].last_seq)]
+
+
+def test_a_market_at_full_speed_waits_before_that(clock: VirtualClock) -> None:
+    simulator = Simulator(("MNQ",), rate="max", clock=clock, timing=Timing(buffer=1 << 19))
+    one, ear = connected(simulator)
+    ear.stuck = True
+    simulator.start()
+    one.receive(ask("SubscribeContractTrades", MNQ))
+    after(clock, 1)
+    assert one.open
+    assert 1 << 18 <= ear.unsent < 1 << 19
+    simulator.stop()
