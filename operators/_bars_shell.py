@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Generic
+from typing import Any, Final, Generic
 
 from reactivex import Observable, abc
 from reactivex.disposable import CompositeDisposable, Disposable
@@ -22,13 +22,16 @@ from ._call import Called
 from ._turns import Turns
 from ._zone_watch import ZoneWatch
 
+_PARTS: Final = 10
+"""Of the grace: so much event time passes at most until it is looked again how late ticks that come one by one are."""
+
 
 class Shell(Generic[K]):
     """Hands elements and marks to the kernel and its bars to the observer, one after the other."""
 
     __slots__ = (
-        "beside", "clock", "filler", "kernel", "mark_end", "mark_timer", "next_update", "scheduler", "seen", "settings",
-        "turns", "update_timer", "watch",
+        "behind", "beside", "clock", "filler", "frontier", "kernel", "look", "mark_due", "mark_end", "mark_timer",
+        "next_update", "often", "scheduler", "seen", "settings", "turns", "update_timer", "watch",
     )  # fmt: skip
 
     def __init__(
@@ -42,7 +45,12 @@ class Shell(Generic[K]):
         self.beside = Beside(settings.call)
         self.turns = Turns(observer, self._stop)
         self.mark_timer: Timer | None = None
-        self.mark_end = FOREVER
+        self.mark_end = self.mark_due = FOREVER
+        # How far what came last was behind the clock: what is still on its way is so too, and closes its windows itself.
+        self.behind = 0
+        self.frontier = -FOREVER
+        self.often = 0 if settings.grace is None else settings.grace // _PARTS
+        self.look = FOREVER if self.clock is None or settings.grace is None else -FOREVER
         self.update_timer: Timer | None = None
         self.next_update = -FOREVER
         self.seen: dict[tuple[str, str, int], tuple[Any, ...]] = {}
@@ -80,6 +88,8 @@ class Shell(Generic[K]):
                     return
                 if by_clock and self.update_timer is None:
                     self._arm_update()
+                if element.time >= self.look:
+                    self._came(element.time)
                 if bars is None:
                     if by_event and element.time >= self.next_update:
                         step(lambda: self._taken(element, []))
@@ -122,7 +132,9 @@ class Shell(Generic[K]):
                 turns.fail(error, lambda: self._shaped(bars, {}, list))
                 return
             if bars or self.kernel.tally.rejects or self.clock is not None:
-                self.watch.see(ticks[-1].time)
+                if ticks:
+                    self.watch.see(ticks[-1].time)
+                    self._came(ticks[-1].time)
                 self._step(lambda: self._shaped(bars, {}, list))
 
         return on_run
@@ -147,7 +159,9 @@ class Shell(Generic[K]):
         if is_frame(element) and element.kind is Tick:
             if not len(element):
                 return []
-            self.watch.see(element.bounds("time")[1])
+            last = element.bounds("time")[1]
+            self.watch.see(last)
+            self._came(last)
             if self.settings.frames and self.filler is None and self.settings.updates is None:
                 frame = kernel.frame_to_frame(element)
                 self._report()
@@ -159,6 +173,7 @@ class Shell(Generic[K]):
         time = element.time if isinstance(element, Tick) else element.last_time
         if time is not None:
             self.watch.see(time)
+            self._came(time)
         mark = None if self.filler is None else self.kernel.watermark(element.symbol)
         marks = {} if mark is None else {element.symbol: mark}
         return self._shaped(bars, marks, lambda: self._event_updates(time))
@@ -177,7 +192,9 @@ class Shell(Generic[K]):
         assert mend is not None
         # While nothing is open no mark is made; what is over by the clock is over for history too.
         marked = (
-            self._marked(clock.now - grace) if isinstance(element, Repair) and clock is not None and grace is not None else []
+            self._marked(clock.now - grace - self.behind)
+            if isinstance(element, Repair) and clock is not None and grace is not None
+            else []
         )
         try:
             if not isinstance(element, kind):
@@ -235,12 +252,24 @@ class Shell(Generic[K]):
 
     # --- time
 
+    def _came(self, time: int) -> None:
+        """Note how late the newest tick comes, if that is more than the grace. Where ticks wait before us or in the network, or
+        the exchange's clock is slow, a clock that did not wait for them would close their windows early, and make each of them
+        a revision.
+        """
+        clock, grace = self.clock, self.settings.grace
+        if clock is not None and grace is not None and time >= self.frontier:
+            self.frontier, self.look = time, time + self.often
+            late = clock.now - time
+            self.behind = late if late > grace else 0
+
     def _arm_mark(self) -> None:
         """Have the clock wake us when something is due next; sooner if something has come that is due before."""
         clock, grace = self.clock, self.settings.grace
         if clock is None or grace is None:
             return
-        sooner = self.kernel.opened_before(self.mark_end)
+        early = self.mark_due - self.mark_end - grace - self.behind > self.often  # we have caught up since
+        sooner = self.kernel.opened_before(self.mark_end) or early
         if self.mark_timer is not None:
             if not sooner:
                 return
@@ -249,14 +278,15 @@ class Shell(Generic[K]):
         ends = [end for end in (self.kernel.due(), None if self.filler is None else self.filler.due()) if end is not None]
         if ends:
             self.mark_end = min(ends)
-            self.mark_timer = clock.call_at(max(self.mark_end + grace, clock.now), self._mark)
+            self.mark_due = max(self.mark_end + grace + self.behind, clock.now)
+            self.mark_timer = clock.call_at(self.mark_due, self._mark)
 
     def _mark(self) -> None:
         clock, grace = self.clock, self.settings.grace
         assert clock is not None
         assert grace is not None
-        self.mark_timer, self.mark_end = None, FOREVER
-        self._step(lambda: self._marked(clock.now - grace))
+        self.mark_timer, self.mark_end, self.mark_due = None, FOREVER, FOREVER
+        self._step(lambda: self._marked(clock.now - grace - self.behind))
 
     def _marked(self, time: int) -> list[Any]:
         self.watch.see(time)

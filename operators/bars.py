@@ -205,8 +205,8 @@ def bars(
         updates: also emit snapshots of the open bars that changed, at most this often: revision -1, flagged PARTIAL. By
             the clock if there is one, else by event time as ticks come.
         fill: "previous" makes bars of empty windows (count 0, prices of the close before, flagged FILLED).
-        grace: with a clock, quiet symbols close too: the watermark is at least the clock's time less this. None: only at
-            the end.
+        grace: with a clock, quiet symbols close too: the watermark is at least the clock's time less this; or less what the
+            newest tick was late by, where that is more. None: only at the end.
         instruments: those with a session of their own use it.
         rejects: an observer or callable that hears of ticks that are not finite, too late or in history's bars already, and of
             bars of history that are not taken. Never completed.

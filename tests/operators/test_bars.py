@@ -20,6 +20,7 @@ from rxfeed.frame import Frame
 from rxfeed.instrument import Instrument
 from rxfeed.kernels.bars.kernel import FRAME_ROWS
 from rxfeed.model import Bar, Flag, Quote, Reject, Tick
+from rxfeed.runs import RunObservable
 from rxfeed.times import SECOND
 from rxfeed.windows import Windows
 from tests.builders import (
@@ -525,6 +526,61 @@ def test_the_clock_closes_quiet_symbols_after_grace() -> None:
     assert feed.drain() == []
     feed.at(2.25)
     assert feed.drain() == ["A 1s 1: 101-101 x1 r0"]
+
+
+@pytest.mark.parametrize("way", ["rows", "runs", "frames"])
+def test_the_clock_waits_for_ticks_that_come_late_all_of_them(way: str) -> None:
+    """As where they wait in the network: else each of them would be a revision of a bar that the clock had closed."""
+    feed = Feed(ops.bars("1s", grace="250ms"))
+    runs: list[Any] = []
+    if way == "runs":
+        assert feed.got.subscription is not None
+        feed.got.subscription.dispose()
+        source = RunObservable[Any](lambda observer, _=None: runs.append(observer) or Disposable())
+        feed.got = Recorder().to(ops.bars("1s", grace="250ms")(source), feed.clock.scheduler)
+    for n in range(100):
+        one = tick(n / 10, 100.0 + n % 7, seq=n)
+        feed.at(n / 10 * 3)  # later and later, by 20 s at last
+        if runs:
+            runs[0].on_run([one])
+        else:
+            feed.give(frame([one]) if way == "frames" else one)
+    feed.at(60)
+    bars = feed.drain()
+    assert [bar.split(":")[0] for bar in bars] == [f"A 1s {n}" for n in range(10)]
+    assert all(" r0" in bar for bar in bars)
+
+
+def test_who_has_caught_up_is_not_waited_for_any_longer() -> None:
+    feed = Feed(ops.bars("1s", grace="250ms"))
+    feed.at(8)
+    feed.give(tick(0.5))
+    assert feed.clock.next_due == T0 + 8 * SECOND + SECOND * 3 // 4  # as if it were 0.5 s now
+    feed.at(8.5)
+    feed.give(tick(8.4, seq=1))
+    assert feed.drain() == ["A 1s 0: 100-100 x1 r0 GAP"]
+    assert feed.clock.next_due == T0 + 9 * SECOND + SECOND // 4
+    feed.at(9.25)
+    assert feed.drain() == ["A 1s 8: 100-100 x1 r0"]
+
+
+def test_a_timer_is_set_anew_when_what_comes_is_less_late() -> None:
+    feed = Feed(ops.bars("1m", grace="250ms"))
+    feed.at(8)
+    feed.give(tick(0.5))
+    assert feed.clock.next_due == T0 + 67 * SECOND + SECOND * 3 // 4
+    feed.give(tick(7.9, symbol="B"))
+    assert feed.clock.next_due == T0 + 60 * SECOND + SECOND // 4
+    feed.at(60.25)
+    assert len(feed.drain()) == 2
+
+
+def test_a_tick_that_steps_back_does_not_make_the_clock_wait() -> None:
+    feed = Feed(ops.bars("1s", grace="250ms"))
+    feed.at(8)
+    feed.give(tick(8.0), tick(5.0, symbol="B"))
+    feed.at(9.25)
+    assert [bar.split(":")[0] for bar in feed.drain()] == ["B 1s 5", "A 1s 8"]
 
 
 def test_lateness_counts_for_the_clock_too() -> None:
