@@ -124,12 +124,13 @@ def sample(windows: Windows | str, *, instruments: Instruments = None) -> Sample
 def block(valve: Valve, longest: Duration = ..., *, then: Simple | Sample = ...) -> Block: ...
 @overload
 def block(valve: Valve, longest: Duration = ..., *, then: Conflate) -> BlockThenConflate: ...
-def block(valve: Valve, longest: Duration = "15s", *, then: Simple | Conflate | Sample = "drop_oldest") -> Blocking:
+def block(valve: Valve, longest: Duration = "8s", *, then: Simple | Conflate | Sample = "drop_oldest") -> Blocking:
     """Return the policy that has the source stop reading while half of the capacity waits, until a quarter does.
 
     Args:
         valve: the one that the source was given, such as `Gateway(valve=valve)`.
-        longest: how long nothing is read at most, up to an hour; a gateway cuts off who does not read.
+        longest: how long nothing is read at most, up to an hour. A gateway cuts off who does not read: SignalR does so after
+            10 s in which it could not send on.
         then: what is done when that was not enough, or what was on its way already does not fit.
 
     Raises:

@@ -48,6 +48,10 @@ from .stages import Given, Stage, Stages
 
 _PATIENCE: Final = 5.0
 """Seconds that what waits behind the source may take to get into bars, when a feed is closed."""
+_ONE_READ: Final = 8_192
+"""Half of it has room for all that may be on its way when a socket stops being read: 256 KiB that were read at once, and
+128 KiB that wait in aiohttp, at 105 bytes a trade.
+"""
 
 
 class FeedStats(NamedTuple):
@@ -222,9 +226,10 @@ class Feed:
             self.limits = stack.enter_context(limits)
         if features.health:
             await self._watch(origin)
+        least = 1 if origin.valve is None else _ONE_READ
         given = Given(
             settings, self.windows, self._rules, self._given, self._tap, clock, self.health,
-            self._capacity("source", settings.capacities.source), self._news.tell, self._refused, self._disagreed,
+            self._capacity("source", settings.capacities.source, least), self._news.tell, self._refused, self._disagreed,
         )  # fmt: skip
         self._stages = Stages(origin, given, gaps, carried)
         capacity = self._capacity("consumer", settings.capacities.consumer) if features.backpressure else None
@@ -266,10 +271,10 @@ class Feed:
                 await self._ticks.ended.wait()
                 await self._bars.ended.wait()
 
-    def _capacity(self, name: str, default: int) -> CapacityLike:
+    def _capacity(self, name: str, default: int, least: int = 1) -> CapacityLike:
         if self.limits is None:
             return default
-        return self.limits.capacity(name, default=default, least=min(default, self.settings.capacities.least))
+        return self.limits.capacity(name, default=default, least=min(default, max(least, self.settings.capacities.least)))
 
     def _start(self) -> None:
         """Subscribe to the source, when the first has come: bars are there first, then the ticks that they are made of."""

@@ -80,7 +80,7 @@ class Capacities(_Group):
     consumer: int = Field(default=8_192, ge=1, le=_MOST)
     """Bars, or ticks, in front of each consumer."""
     least: int = Field(default=1_024, ge=1, le=_MOST)
-    """Where memory is short each of them shrinks, but to no less than this."""
+    """Where memory is short each of them shrinks, but to no less than this; in front of a gateway's socket to 8,192."""
 
 
 class Retrying(_Group):
