@@ -10,52 +10,21 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any, Final, NamedTuple, TypeVar
 
-from rxfeed.errors import ConnectionLost, FeedError, InvocationFailed, ProtocolError, Unreachable
+from rxfeed.errors import ConnectionLost, FeedError, ProtocolError
 from rxfeed.failures import tell
-from rxfeed.feeds.addresses import shown
-from rxfeed.feeds.transport import Place, Transport
 from rxfeed.feeds.websocket import Socket
-from rxfeed.secret import Secret, redacted
 from rxfeed.valve import Valve
 
-from .codec import (
-    CLOSE,
-    HANDSHAKE,
-    MAX_MESSAGE,
-    PING,
-    Call,
-    Closing,
-    Codec,
-    Completion,
-    Garbage,
-    Message,
-    invocation,
-    no_result,
-)
-from .negotiate import Way, negotiated
+from .attention import Attention
+from .codec import CLOSE, PING, Call, Closing, Codec, Completion, Garbage, Message, no_result
+from .invocations import Invocations
+from .timing import Timing
+from .words import words
 
 T = TypeVar("T")
 
-_SHOWN: Final = 200
 _GOODBYE: Final = 1.0
 """Seconds in which a Close message must have gone out."""
-
-
-class Timing(NamedTuple):
-    """How long things may take, in seconds of the loop's time; SignalR's own defaults."""
-
-    connect: float = 15.0
-    """Until the WebSocket is open, and before that until negotiation is answered."""
-    handshake: float = 15.0
-    ping: float = 15.0
-    """A ping of ours every so often."""
-    silence: float = 30.0
-    """Without any message for so long, the connection is dead."""
-    answer: float = 15.0
-    """Until an invocation is answered."""
-
-
-DEFAULT: Final = Timing()
 
 
 class ConnectionStats(NamedTuple):
@@ -104,12 +73,9 @@ class Connection:
         self._loop = asyncio.get_running_loop()
         self._pending: list[Message] = []
         self._draining = False
-        self._heard = self._loop.time()
-        self._unread = 0.0  # seconds in which nothing was read, but for those since it was shut last
-        self._shut: float | None = None  # since when nothing is read
-        self._waiting: dict[str, asyncio.Future[Completion]] = {}
-        self._messages = self._drains = self._garbage = self._pings = self._invoked = self._answered = 0
-        self._round_trip: float | None = None
+        self._attention = Attention(socket)
+        self._invocations = Invocations(name, self._send, self._attention, patience=timing.answer)
+        self._messages = self._drains = self._garbage = self._pings = 0
         self._lost: ConnectionLost | None = None
         self._closed = False
         self._reader: asyncio.Task[Any] | None = None
@@ -128,10 +94,10 @@ class Connection:
     @property
     def stats(self) -> ConnectionStats:
         """What came and went so far."""
+        asked, attention = self._invocations, self._attention
         return ConnectionStats(
-            self._socket.received_bytes, self._messages, self._drains, self._garbage, self._pings, self._invoked,
-            self._answered, self._round_trip, 0.0 if self._socket.paused else self._loop.time() - self._heard,
-            not self._socket.paused,
+            self._socket.received_bytes, self._messages, self._drains, self._garbage, self._pings, asked.invoked,
+            asked.answered, asked.round_trip, attention.quiet, not attention.paused,
         )  # fmt: skip
 
     def start(self, first: Sequence[Message]) -> None:
@@ -147,26 +113,7 @@ class Connection:
             InvocationFailed: the hub answered with an error, or not in time.
             ConnectionLost: the connection is over.
         """
-        self._invoked += 1
-        key = str(self._invoked)
-        answer = self._waiting[key] = self._loop.create_future()
-        sent, unread = self._loop.time(), self._not_read()
-        try:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._timing.answer):
-                    await self._send(invocation(target, arguments, key))
-                await self._answered_by(answer, sent + self._timing.answer)
-        finally:
-            self._waiting.pop(key, None)
-        if not answer.done():
-            text = f"{target} was not answered in {self._timing.answer:g} s by {self.name}"
-            raise InvocationFailed(text, target, answered=False)
-        completion = answer.result()
-        self._answered += 1
-        self._round_trip = self._loop.time() - sent - (self._not_read() - unread)
-        if completion.error is not None:
-            raise InvocationFailed(f"{self.name} refused {target}: {_words(completion.error)}", target)
-        return completion.result
+        return await self._invocations.ask(target, *arguments)
 
     async def close(self) -> None:
         """Say goodbye and close. Nothing is handed on any more, and nobody is told of a loss. May be called again."""
@@ -186,7 +133,7 @@ class Connection:
     async def _live(self) -> None:
         """Read and ping until either ends; then hand on what had come, tell of the loss, and close the socket."""
         start = self._loop.create_task
-        leave = self._valve.watch(self._throttle) if self._valve is not None else None
+        leave = self._valve.watch(self._attention.throttle) if self._valve is not None else None
         self._reader = start(self._ended(lambda: self._socket.deliver(self._take)), name=f"rxfeed reader {self.name}")
         self._keeper = start(self._ended(self._keep), name=f"rxfeed pings {self.name}")
         try:
@@ -199,10 +146,7 @@ class Connection:
                 leave()
             await asyncio.wait([self._reader, self._keeper, *self._answers])
             lost = self._lost or ConnectionLost(f"the connection to {self.name} was closed by us", "dropped")
-            for answer in self._waiting.values():
-                if not answer.done():
-                    answer.set_exception(lost)
-                    answer.exception()  # whoever waits gets it, and nobody else need
+            self._invocations.lost(lost)
             # Before the socket's goodbye, which a peer that is gone draws out.
             if not self._closed and self._lost is not None and self._on_lost is not None:
                 self._guarded(self._on_lost, lost)
@@ -222,31 +166,6 @@ class Connection:
             text = f"the connection to {self.name} was given up: {type(error).__name__} when reading"
             self._end(ConnectionLost(text, "protocol"))
 
-    def _throttle(self, shut: bool) -> None:
-        """Read nothing while somebody behind is too full; how long nothing has come is counted from the end of that."""
-        now = self._loop.time()
-        if shut:
-            self._shut = now
-            self._socket.pause()
-        else:
-            self._unread, self._shut = self._not_read(), None
-            self._heard = now
-            self._socket.resume()
-
-    def _not_read(self) -> float:
-        """Return the seconds until now in which nothing was read by choice."""
-        return self._unread if self._shut is None else self._unread + self._loop.time() - self._shut
-
-    async def _answered_by(self, answer: asyncio.Future[Completion], until: float) -> None:
-        """Wait for an answer; where nothing was read meanwhile, by so much longer."""
-        left = until - self._loop.time()
-        while not answer.done():
-            unread = self._not_read()
-            await asyncio.wait((answer,), timeout=left)
-            left = self._not_read() - unread
-            if not left:
-                break
-
     def _end(self, lost: ConnectionLost) -> None:
         if self.open:
             self._lost = lost
@@ -258,24 +177,24 @@ class Connection:
                 task.cancel()
 
     async def _keep(self) -> None:
-        loop, timing = self._loop, self._timing
+        loop, timing, attention = self._loop, self._timing, self._attention
         pinged = loop.time()
         while True:
-            if self._socket.paused:  # we do not listen, so it cannot be judged
-                self._heard = loop.time()
-            dead = self._heard + timing.silence
+            if attention.paused:  # we do not listen, so it cannot be judged
+                attention.heard = loop.time()
+            dead = attention.heard + timing.silence
             due = min(pinged + timing.ping, dead)
             await asyncio.sleep(due - loop.time())
             now = loop.time()
             # Compared as they were added up, so that no rounding makes this turn for nothing.
-            if now >= self._heard + timing.silence and not self._draining and not self._socket.paused:
+            if now >= attention.heard + timing.silence and not self._draining and not attention.paused:
                 text = f"the connection to {self.name} was silent for {timing.silence:g} s"
                 raise ConnectionLost(text, "silent")
             if now >= pinged + timing.ping:
                 pinged = now
                 # A socket that takes no more must not keep us from noticing that nothing comes.
                 with suppress(TimeoutError):
-                    async with asyncio.timeout_at(max(self._heard + timing.silence, now)):
+                    async with asyncio.timeout_at(max(attention.heard + timing.silence, now)):
                         await self._send(PING)
                         self._pings += 1
 
@@ -295,7 +214,7 @@ class Connection:
 
     def _drain(self) -> None:
         self._draining = False
-        self._heard = self._loop.time()
+        self._attention.heard = self._loop.time()
         messages, self._pending = self._pending, []
         if not messages or self._closed:
             return
@@ -318,11 +237,9 @@ class Connection:
     def _control(self, message: Message) -> None:
         match message:
             case Completion():
-                answer = self._waiting.get(message.invocation)
-                if answer is not None and not answer.done():
-                    answer.set_result(message)
+                self._invocations.completed(message)
             case Closing():
-                why = f": {_words(message.error)}" if message.error else ""
+                why = f": {words(message.error)}" if message.error else ""
                 again = "may" if message.allow_reconnect else "shall not"
                 text = f"{self.name} closed the connection{why} (we {again} reconnect)"
                 self._end(ConnectionLost(text, "closed", message.allow_reconnect))
@@ -342,80 +259,3 @@ class Connection:
             handler(given)
         except Exception as error:  # noqa: BLE001  # whoever handles messages must not end the connection
             tell(None, f"connection {self.name}", "on_next", error)
-
-
-def _words(error: str) -> str:
-    # Cut before as well, as a text of megabytes takes seconds to look through.
-    return redacted(error[: _SHOWN * 4])[:_SHOWN]
-
-
-async def connect(
-    transport: Transport,
-    url: str,
-    *,
-    token: Secret | None = None,
-    place: Place = "query",
-    negotiate: bool = False,
-    targets: tuple[str, ...] = (),
-    on_calls: Callable[[list[Call]], object],
-    on_garbage: Callable[[bytes], object] | None = None,
-    on_lost: Callable[[ConnectionLost], object] | None = None,
-    timing: Timing = DEFAULT,
-    max_message: int = MAX_MESSAGE,
-    valve: Valve | None = None,
-) -> Connection:
-    """Connect to a hub and shake hands.
-
-    Args:
-        transport: who opens sockets; its origins are those that a hub may redirect to.
-        url: the hub's address, with http, https, ws or wss.
-        token: who we are.
-        place: whether the token goes in the address' query or in a header.
-        negotiate: whether the hub is asked for a connection id first.
-        targets: methods that the hub will call often.
-        on_calls: takes the hub's invocations: all that came at once, in order. It must not raise.
-        on_garbage: takes each record that is no message.
-        on_lost: called once if the connection ends and `close` was not called; all that had come was handed on before.
-        timing: how long things may take.
-        max_message: bytes of the longest message that is taken.
-        valve: while it is shut nothing is read, and that nothing comes is no silence. Pings go out all the same.
-
-    Raises:
-        Unreachable: no connection, or no handshake, in time.
-        ProtocolError: the other side does not speak SignalR, or refuses our version of it.
-        TokenRefused, TooManyRequests, GatewayRefused, AddressRefused, TlsFailed: it refuses, or we do.
-    """
-    way = Way(url, token, {})
-    if negotiate:
-        way = await negotiated(transport, url, token=token, place=place, timeout=timing.connect)
-    socket = await transport.websocket(
-        way.url, token=way.token, place=place, query=way.query, timeout=timing.connect, max_size=max_message
-    )
-    name = shown(way.url)
-    codec = Codec(targets, max_message=max_message)
-    first: list[Message] = []
-    failed: FeedError | None = None
-    opened = False
-    try:
-        async with asyncio.timeout(timing.handshake):
-            await socket.send(HANDSHAKE)
-            while not codec.opened:
-                first += codec.feed(await socket.receive())
-        opened = True
-    except TimeoutError:
-        failed = Unreachable(f"{name} did not answer the handshake in {timing.handshake:g} s")
-    except ConnectionLost as error:
-        failed = Unreachable(f"{name} ended the connection in the handshake: {error}")
-    except ProtocolError as error:
-        failed = ProtocolError(f"{name}: {error}")
-    finally:
-        if not opened:
-            await socket.close()
-    if failed is not None:
-        raise failed
-    connection = Connection(
-        socket, codec, name, timing=timing, on_calls=on_calls, on_garbage=on_garbage, on_lost=on_lost,
-        valve=valve,
-    )  # fmt: skip
-    connection.start(first)
-    return connection

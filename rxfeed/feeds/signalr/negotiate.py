@@ -9,12 +9,12 @@ import msgspec
 from rxfeed.errors import GatewayRefused, ProtocolError, TokenRefused, TooManyRequests
 from rxfeed.feeds.addresses import shown
 from rxfeed.feeds.transport import Answer, Place, Transport
-from rxfeed.secret import Secret, redacted
+from rxfeed.secret import Secret
 
 from .codec import UNREADABLE
+from .words import words
 
 _REDIRECTS: Final = 5
-_SHOWN: Final = 200
 
 
 class Way(NamedTuple):
@@ -88,7 +88,7 @@ def _offered(answer: _Answer) -> _Offer:
     token, id = answer.accessToken, answer.connectionToken or answer.connectionId
     transports = answer.availableTransports
     websockets = transports is None or any(each.transport == "WebSockets" for each in transports)
-    error = None if answer.error is None else redacted(answer.error)[:_SHOWN]
+    error = None if answer.error is None else words(answer.error)
     return _Offer(answer.url, Secret(token) if token else None, Secret(id) if id else None, websockets, error)
 
 

@@ -403,7 +403,7 @@ def test_a_close_that_is_cancelled_closes_all_the_same() -> None:
 @pytest.mark.parametrize("length", [100, 1 << 20])
 def test_a_goodbye_that_is_huge_is_not_looked_through(length: int, monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[int] = []
-    monkeypatch.setattr("rxfeed.feeds.signalr.connection.redacted", lambda text: (looked.append(len(text)), text)[1])
+    monkeypatch.setattr("rxfeed.feeds.signalr.words.redacted", lambda text: (looked.append(len(text)), text)[1])
     lost, _ = talk(ended, saying({"type": 7, "error": "x" * length}))
     assert str(lost).count("x") >= min(length, 200)
     assert len(str(lost)) < 400
