@@ -13,6 +13,7 @@ from reactivex import Observable, abc
 from rxfeed.clock import Clock
 from rxfeed.events import Backfilled, Event, NotRepaired, Repaired
 from rxfeed.frame import name_of
+from rxfeed.logs import RateLimitedLog
 from rxfeed.model import Gap, Repair
 from rxfeed.times import SECOND
 
@@ -70,7 +71,8 @@ class Repairing(abc.DisposableBase):
         self._upstream = Upstream()
         self._jobs: dict[tuple[str, int], _Job] = {}
         self._over = self._complete = False
-        self._received = self._again = self._repaired = self._not_repaired = self._closed = self._unheard = 0
+        self._received = self._again = self._repaired = self._not_repaired = self._closed = 0
+        self._log = RateLimitedLog(clock)
 
     @property
     def stats(self) -> RepairStats:
@@ -85,12 +87,13 @@ class Repairing(abc.DisposableBase):
         return self
 
     def dispose(self) -> None:
-        """Let go of the source, and cancel every task."""
+        """Let go of the source, cancel every task, and log what was only counted."""
         self._over = True
         self._upstream.close()
         jobs, self._jobs = self._jobs, {}
         for job in jobs.values():
             self._cancel(job)
+        self._log.close()
 
     # --- gaps
 
@@ -227,13 +230,8 @@ class Repairing(abc.DisposableBase):
         """Tell that bars stay as they are."""
         event = NotRepaired(time=self._clock.now, gap=gap, text=text)
         self._tell(event)
-        if self._events is not None or self._over:
-            return
-        self._unheard += 1
-        if str(self._unheard).strip("0") == "1":  # the 1st, 10th, 100th: whatever comes, the log stays readable
-            from loguru import logger  # costs 30 ms, and mostly all is well
-
-            logger.warning("{} ({} so far)", event, self._unheard)
+        if self._events is None and not self._over:
+            self._log.say("a gap that is not repaired", "{}", event)
 
     def _tell(self, event: Event) -> None:
         if self._events is not None and not self._over:

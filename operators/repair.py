@@ -102,7 +102,7 @@ def repair(
         stop: when it is asked no more: a `tenacity.stop_...`; by default after six times, which is some ten minutes.
         events: an observer or a callable that hears each `Repaired`, before the repair is emitted, each `NotRepaired` with what
             is not known and why, and `Backfilled` when all is out that history had at once. Never completed. Without it the
-            log is told of the 1st, 10th, 100th that is not repaired.
+            log is told of three a minute that are not repaired, and of how many more there were.
         scheduler: the clock of the events' times, and of what is before the start of a backfill; by default the
             subscriber's, if it is one of ours, and else the machine's.
 

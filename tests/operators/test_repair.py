@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -580,10 +581,33 @@ def test_without_events_the_log_is_told_now_and_then() -> None:
         return simulation.logs.lines
 
     said = simulate(main, start=T0)
-    assert [text.split("repaired: ")[1].strip() for text in said] == [
-        "no such contract (1 so far)",
-        "no such contract (10 so far)",
+    lines = [text.strip() for text in said]
+    written = [line for line in lines if line.endswith("repaired: no such contract")]
+    counted = [
+        int(found[1])
+        for line in lines
+        if (found := re.search(r"and (\d+) more like this in 60 s: a gap that is not repaired$", line))
     ]
+    assert len(written) + len(counted) == len(lines)
+    assert len(written) == 3 * len(counted)
+    assert len(written) + sum(counted) == 20
+
+
+def test_what_was_only_counted_is_logged_when_the_subscription_ends() -> None:
+    async def main(simulation: Simulation) -> tuple[int, list[str]]:
+        gaps: Subject[Gap] = Subject()
+        past = Past([], lambda: simulation.clock.now, errors=[UnknownContract("no such contract")] * 50)
+        with gaps.pipe(ops.repair(past, "1s", scheduler=simulation.clock)).subscribe():
+            for n in range(5):
+                gaps.on_next(gap(3 * n, 3 * n + 1))
+            await asyncio.sleep(30)
+            before = len(simulation.logs.lines)
+        return before, [line.strip() for line in simulation.logs.lines]
+
+    before, said = simulate(main, start=T0)
+    assert before == 3
+    assert len(said) == 4
+    assert said[3].endswith("and 2 more like this in 60 s: a gap that is not repaired")
 
 
 # What was before the start
