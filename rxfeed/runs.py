@@ -95,13 +95,21 @@ class RunObservable(Observable[T]):
 
 
 def run_into(observer: abc.ObserverBase[Any]) -> Callable[[Run], None]:
-    """Return what gives an observer a run: as it is if it can, else tick by tick."""
+    """Return what gives an observer a run: as it is if it can, else tick by tick; one at which it raises costs it no other."""
     if isinstance(observer, RunObserver):
         return observer.on_run
     emit = observer.on_next
 
     def each(ticks: Run) -> None:
-        for tick in ticks:
-            emit(tick)
+        rest, raised = iter(ticks), list[Exception]()
+        while True:
+            try:
+                for tick in rest:
+                    emit(tick)
+                break
+            except Exception as error:  # noqa: BLE001  # it is raised behind the rest
+                raised.append(error)
+        if raised:
+            raise raised[0] if len(raised) == 1 else ExceptionGroup("a subscriber raised more than once", raised)
 
     return each

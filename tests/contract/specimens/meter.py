@@ -8,7 +8,7 @@ CLOCKED = Specimen(
     make=lambda clock: ops.meter("clean", scheduler=clock),
     clocked=True,
     rows=ticks((0, 100), (1, 101), (2, 102), (3, 103), (4, 104)),
-    lanes=["rows", "frames"],
+    lanes=["rows", "runs", "frames"],
     takes=None,
     received=lambda s: s.ticks,
     conserved=lambda s: s.elements <= s.ticks,
