@@ -52,6 +52,7 @@ class Supervisor(Generic[L]):
         self._tries = Tries(self._settings.retries(random), 0.0)
         self._clock, self._tasks, self._tell = clock, tasks, told
         self._task: asyncio.Task[None] | None = None
+        self._leaving: list[asyncio.Task[None]] = []  # which were stopped, and may still have something to close
         self._requests = Requests()
         self._openings = Openings(name, source, self._settings)
         self._rotation = Rotation(
@@ -80,6 +81,7 @@ class Supervisor(Generic[L]):
         self._requests.clear()
         if task is not None:
             task.cancel()
+            self._leaving = [one for one in (*self._leaving, task) if not one.done()]
 
     def request(self, what: Request, why: str) -> None:
         """Ask for something; it is done once, however often it is asked for meanwhile, and not where it is no longer needed."""
@@ -91,6 +93,8 @@ class Supervisor(Generic[L]):
         self._openings.flows()
 
     async def _run(self) -> None:
+        if self._leaving:  # else they would close what we open
+            await asyncio.wait(self._leaving)
         leave = self._openings.listen()
         try:
             await self._keep()

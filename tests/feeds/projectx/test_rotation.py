@@ -267,3 +267,25 @@ def test_closing_at_any_moment_of_a_change_leaves_nothing(wait: float) -> None:
         world.network.cut(HOST)
 
     live(use, gateway=AGAIN, rate=20)
+
+
+@pytest.mark.parametrize("turns", [0, 1, 3])
+@pytest.mark.parametrize("begun", [0.0, 0.3, 0.6])
+def test_the_last_stream_leaves_in_the_middle_of_it_and_another_comes(begun: float, turns: int) -> None:
+    async def use(world: World) -> None:
+        world.network.latency = 0.05
+        events = Heard(world.gateway.events)
+        first = Heard(world.gateway.trades("MNQ"))
+        await asyncio.sleep(5)
+        await new_token(world)
+        await asyncio.sleep(begun)
+        first.dispose()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        second = Heard(world.gateway.trades("MNQ"))
+        await asyncio.sleep(5)
+        assert len(second.items) > 20
+        assert not of(events.items, (Lost, RotationFailed))
+        second.dispose()
+
+    live(use, gateway=AGAIN, rate=20)
