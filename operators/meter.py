@@ -51,7 +51,7 @@ class Meter(Called):
 
 def _on_run(kernel: MeterKernel, clock: Clock | None, observer: abc.ObserverBase[T]) -> Callable[[Run], None]:
     """Ticks that come together have come at one instant."""
-    run, rows, nows = run_into(observer), kernel.rows, kernel.nows
+    run, rows, nows = run_into(observer, whole=True), kernel.rows, kernel.nows
 
     def untimed(ticks: Run) -> None:
         kernel.plain += len(ticks)

@@ -94,13 +94,23 @@ class RunObservable(Observable[T]):
         return self._subscribe_core(observer, scheduler)
 
 
-def run_into(observer: abc.ObserverBase[Any]) -> Callable[[Run], None]:
-    """Return what gives an observer a run: as it is if it can, else tick by tick; one at which it raises costs it no other."""
+def run_into(observer: abc.ObserverBase[Any], *, whole: bool = False) -> Callable[[Run], None]:
+    """Return what gives an observer a run: as it is if it can, else tick by tick.
+
+    Args:
+        observer: who gets it.
+        whole: whether one that raises at a tick gets the rest all the same, and what it raised goes up behind that; else up to
+            there and no further, as a source has it.
+    """
     if isinstance(observer, RunObserver):
         return observer.on_run
     emit = observer.on_next
 
     def each(ticks: Run) -> None:
+        for tick in ticks:
+            emit(tick)
+
+    def all_of(ticks: Run) -> None:
         rest, raised = iter(ticks), list[Exception]()
         while True:
             try:
@@ -112,4 +122,4 @@ def run_into(observer: abc.ObserverBase[Any]) -> Callable[[Run], None]:
         if raised:
             raise raised[0] if len(raised) == 1 else ExceptionGroup("a subscriber raised more than once", raised)
 
-    return each
+    return all_of if whole else each
