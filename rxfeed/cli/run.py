@@ -159,12 +159,16 @@ def _run(job: Job, world: World, choice: Choice, *, as_json: bool) -> None:
 
 async def _streamed(job: Job, world: World, choice: Choice, face: Face) -> tuple[Ended | None, int]:
     import asyncio
+    import gc
 
     from rxfeed.cli._live import run
     from rxfeed.cli._signals import stopping
 
     if (task := asyncio.current_task()) is not None:
         task.set_name("rxfeed run")
+    # What was imported stays: with it a full collection held up the loop for 56 ms, without it for less than 3.
+    gc.collect()
+    gc.freeze()
     stop: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     with stopping(stop):
         ended = await run(job, world, choice, face, stop)

@@ -2,7 +2,7 @@
 
 Every trade that came is held against the simulator's own list of what was traded, by number; every bar against its bars.
 
-python -m tests.bench.changes [times]
+python -m tests.bench.changes [times [changes|drops|down]]
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from bisect import bisect_left, bisect_right
 from contextlib import AsyncExitStack
 from itertools import pairwise
 from typing import Any
@@ -69,7 +70,8 @@ class Bench:
 
     def pauses(self, begin: float, end: float) -> float:
         """The longest time between two trades in a stretch of the clock."""
-        at = [t for t in self.at if begin <= t <= end]
+        since = bisect_left(self.at, begin)  # or looking would itself be a pause
+        at = self.at[since : bisect_right(self.at, end)]
         return max((b - a for a, b in pairwise(at)), default=0.0)
 
     def compared(self) -> tuple[int, int, int, bool]:
@@ -94,14 +96,12 @@ class Bench:
 
 
 async def changes(times: int) -> None:
-    """Change the token again and again."""
+    """Change the token again and again; between two changes as long without one, to compare with."""
     async with AsyncExitStack() as stack:
         bench = Bench()
         await bench.open(stack)
-        begin = time.perf_counter()
-        await asyncio.sleep(3)
-        usual = bench.pauses(begin, time.perf_counter())
-        longest = 0.0
+        with_change: list[float] = []
+        without: list[float] = []
         for _ in range(times):
             login = bench.gateway._login
             held = login.held
@@ -113,7 +113,10 @@ async def changes(times: int) -> None:
             while len(bench.of(Rotated)) == count:  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
             await asyncio.sleep(0.2)
-            longest = max(longest, bench.pauses(begin, time.perf_counter()))
+            between = time.perf_counter()
+            await asyncio.sleep(between - begin)
+            with_change.append(bench.pauses(begin, between))
+            without.append(bench.pauses(between, time.perf_counter()))
         bench.simulator.rate = 0
         await asyncio.sleep(2)
         traded, lost, doubled, ordered = bench.compared()
@@ -123,8 +126,11 @@ async def changes(times: int) -> None:
         print(
             f"{len(rotations)} token changes under {RATE:,.0f} trades/s: {traded:,} traded, {lost} lost, {doubled} doubled, "
             f"in order: {ordered}, {uncertain} uncertain, {len(bench.of(Gapped))} gaps; took {took[len(took) // 2]:.2f} s "
-            f"(longest {took[-1]:.2f}); longest pause {longest * 1e3:.0f} ms (without, in 3 s: {usual * 1e3:.0f} ms)"
+            f"(longest {took[-1]:.2f})"
         )
+        for what, pauses in (("a change", sorted(with_change)), ("no change, for as long", sorted(without))):
+            half, longest = pauses[len(pauses) // 2], ", ".join(f"{pause * 1e3:.0f}" for pause in pauses[-3:])
+            print(f"  longest pause between two trades, with {what}: half at most {half * 1e3:.0f} ms, the longest {longest} ms")
 
 
 async def drops(times: int) -> None:
@@ -186,11 +192,14 @@ async def down() -> None:
         )
 
 
-async def main(times: int) -> None:
-    await changes(times)
-    await drops(times)
-    await down()
+async def main(times: int, what: str) -> None:
+    if what in ("all", "changes"):
+        await changes(times)
+    if what in ("all", "drops"):
+        await drops(times)
+    if what in ("all", "down"):
+        await down()
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 100))
+    asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 100, sys.argv[2] if len(sys.argv) > 2 else "all"))
