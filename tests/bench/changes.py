@@ -130,7 +130,7 @@ async def changes(times: int) -> None:
         )
         for what, pauses in (("a change", sorted(with_change)), ("no change, for as long", sorted(without))):
             half, longest = pauses[len(pauses) // 2], ", ".join(f"{pause * 1e3:.0f}" for pause in pauses[-3:])
-            print(f"  longest pause between two trades, with {what}: half at most {half * 1e3:.0f} ms, the longest {longest} ms")
+            print(f"  longest pause of two trades, with {what}: half at most {half * 1e3:.0f} ms, the longest {longest} ms")
 
 
 async def drops(times: int) -> None:
