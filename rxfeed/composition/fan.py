@@ -24,7 +24,6 @@ class Fan(Generic[T]):
     def __init__(self, name: str) -> None:
         self._name = name
         self._takers: dict[object, tuple[abc.ObserverBase[Any], Any]] = {}
-        self._over = False
         self.ended: Final = asyncio.Event()
         """Whether it has ended, to be waited for."""
         self._error: Exception | None = None
@@ -33,17 +32,12 @@ class Fan(Generic[T]):
         self.out: RunObservable[T] = RunObservable(lambda observer, _=None: self.join(observer))
         """What came from the subscription on, and the end."""
 
-    @property
-    def over(self) -> bool:
-        """Whether it has ended."""
-        return self._over
-
     def __len__(self) -> int:
         return len(self._takers)
 
     def join(self, observer: abc.ObserverBase[Any]) -> abc.DisposableBase:
         """Have an observer take what comes from now on, until the disposable is disposed of."""
-        if self._over:
+        if self.ended.is_set():
             _ended(observer, self._error)
             return Disposable()
         place = object()
@@ -75,7 +69,7 @@ class Fan(Generic[T]):
             tell(None, f"{stage_of(observer)}, which took {self._name}", "on_error", again)
 
     def _end(self, error: Exception | None = None) -> None:
-        self._over, self._error = True, error
+        self._error = error
         self.ended.set()
         takers, self._takers = self._takers, {}
         for observer, _ in takers.values():
@@ -86,7 +80,7 @@ class Fan(Generic[T]):
 
     def complete(self) -> None:
         """Complete it, if it has not ended."""
-        if not self._over:
+        if not self.ended.is_set():
             self._end()
 
 

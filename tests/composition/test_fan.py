@@ -50,7 +50,7 @@ def test_an_error_is_for_all_and_for_who_comes_after_it() -> None:
     both = Recorder().to(fan.out), Recorder().to(fan.out)
     source.on_error(error)
     assert [one.error for one in (*both, Recorder().to(fan.out))] == [error] * 3
-    assert fan.over
+    assert fan.ended.is_set()
 
 
 def test_who_raises_is_told_of_and_let_go(lines: list[str]) -> None:

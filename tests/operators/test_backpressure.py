@@ -368,6 +368,8 @@ def test_bars_whose_finest_windows_hold_the_partial_ones_are_fine() -> None:
     source: Subject[Any] = Subject()
     source.pipe(ops.backpressure(overflow=overflow.conflate(W)), ops.bars(W))
     source.pipe(ops.backpressure(overflow=overflow.conflate("1s")), ops.bars("5s", "1h"))
+    with pytest.raises(PartialRefused, match="do not all lie inside one of its finest windows"):
+        source.pipe(ops.backpressure(overflow=overflow.conflate("5s")), ops.bars("1s", "1h"))
 
 
 @pytest.mark.parametrize("policy", ["drop_oldest", "drop_latest", "latest", overflow.sample("1s")])
